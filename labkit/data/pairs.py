@@ -1,0 +1,348 @@
+"""What all data sets on disk share: finding pairs, reading PNG files without guessing, resizing.
+
+A label file is read as the numbers that it stores, never as colours, and only in the storage that its data
+set uses. A number outside the data set's ids is an error, not a void pixel: labels that are misread in
+silence are found weeks later, as a network that learns nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from labkit.data.dataset import Sample
+from labkit.errors import LabError, UnknownNameError
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
+_COLOUR_TYPES = {_GREY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+ORIGIN = "labkit-export.json"
+"""File in which labkit notes what it exported into a folder."""
+_UNKNOWN = 254  # neither a trainId nor the ignored value
+
+
+class BadFileError(LabError):
+    """One file of a data set is missing, damaged or of the wrong kind; ``file`` and ``reason`` apart."""
+
+    def __init__(self, file: Path, reason: str):
+        self.file, self.reason = file, reason
+        super().__init__(f"{file}: {reason}")
+
+
+class Pair(NamedTuple):
+    """Where an image and its label map are, or should be. ``name`` is unique within the split."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+class PngHeader(NamedTuple):
+    """The first chunk of a PNG file: size in pixels, bits per channel, colour type."""
+
+    width: int
+    height: int
+    depth: int
+    colour_type: int
+
+    @property
+    def storage(self) -> str:
+        """In words, for messages: ``"8-bit palette"``."""
+        return f"{self.depth}-bit {_COLOUR_TYPES.get(self.colour_type, 'unknown')}"
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file; raises :class:`BadFileError` when it is missing, empty or unreadable."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadFileError(path, "the file is missing; copy it again from the original") from None
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read ({error.strerror}); check its permissions") from error
+    if not data:
+        raise BadFileError(path, "the file is empty (0 bytes); copy it again from the original")
+    return data
+
+
+def png_header(data: bytes, path: Path) -> PngHeader:
+    """Header of the PNG file whose content is ``data``; raises :class:`BadFileError` when it is no PNG."""
+    if not data.startswith(_PNG_SIGNATURE):
+        raise BadFileError(path, "is not a PNG file, whatever its name says; copy it again from the original")
+    if len(data) < 33 or data[12:16] != b"IHDR":
+        raise BadFileError(path, "the PNG file is truncated within its header; copy it again")
+    return PngHeader(*struct.unpack(">IIBB", data[16:26]))
+
+
+def check_png(data: bytes, path: Path) -> None:
+    """Walk through all chunks of a PNG file; raises :class:`BadFileError` on a cut or altered one.
+
+    Decoders forgive much: a picture may open although its second half is missing.
+    """
+    png_header(data, path)
+    position, chunk = len(_PNG_SIGNATURE), b""
+    while chunk != b"IEND":
+        if position + 12 > len(data):
+            raise BadFileError(path, f"the PNG file is truncated after {len(data)} bytes; copy it again")
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        chunk, end = data[position + 4 : position + 8], position + 8 + length
+        if end + 4 > len(data):
+            raise BadFileError(path, f"the PNG file is truncated after {len(data)} bytes; copy it again")
+        if zlib.crc32(data[position + 4 : end]) != struct.unpack(">I", data[end : end + 4])[0]:
+            raise BadFileError(path, f"the PNG file is damaged near byte {position}; copy it again")
+        position = end + 4
+
+
+def _open(data: bytes, path: Path) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(data))
+        picture.load()
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        raise BadFileError(path, f"cannot be decoded ({error}); copy it again from the original") from error
+    return picture
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A picture as uint8 ``(H, W, 3)`` RGB."""
+    return np.array(_open(read_bytes(path), path).convert("RGB"))
+
+
+def read_ids_8bit(path: Path) -> np.ndarray:
+    """Stored numbers of an 8-bit grey or palette PNG as uint8 ``(H, W)``, whatever the palette's colours."""
+    data = read_bytes(path)
+    header = png_header(data, path)
+    # Greys of fewer bits are stretched to 0–255 by decoders, so their numbers would be lost.
+    if header.colour_type != _PALETTE and (header.colour_type, header.depth) != (_GREY, 8):
+        raise BadFileError(
+            path,
+            f"a label map must be an 8-bit grey or palette PNG that stores ids; this one is {header.storage} "
+            "(colours cannot be turned back into ids: take the file from the original archive)",
+        )
+    return np.array(_open(data, path))
+
+
+def read_ids_16bit_first_channel(path: Path) -> np.ndarray:
+    """First (R) channel of a 16-bit RGB PNG as uint16 ``(H, W)``, the way SYNTHIA stores its classes."""
+    import cv2  # Pillow keeps only the upper 8 of the 16 bits, which are all zero here
+
+    data = read_bytes(path)
+    header = png_header(data, path)
+    if (header.colour_type, header.depth) != (_RGB, 16):
+        raise BadFileError(
+            path,
+            f"a SYNTHIA label map must be a 16-bit RGB PNG (class in R, instance in G); this one is "
+            f"{header.storage}: take the file from GT/LABELS of the original archive",
+        )
+    if b"IEND" not in data[-16:]:
+        raise BadFileError(path, f"the PNG file is truncated after {len(data)} bytes; copy it again")
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16 or stored.shape != (header.height, header.width, 3):
+        raise BadFileError(path, "cannot be decoded as a 16-bit PNG; copy it again from the original")
+    return np.ascontiguousarray(stored[..., -1])  # OpenCV's order is BGR
+
+
+def resize_image(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """A picture uint8 ``(H, W, 3)`` at ``size`` = (H, W), bilinear with antialiasing."""
+    if size is None or image.shape[:2] == size:
+        return image
+    picture = Image.fromarray(image)
+    return np.array(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+
+def resize_labels(train_ids: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """TrainIds uint8 ``(H, W)`` at ``size`` = (H, W) by nearest neighbour, so that no new ids appear."""
+    if size is None or train_ids.shape == size:
+        return train_ids
+    return np.array(Image.fromarray(train_ids).resize((size[1], size[0]), Image.Resampling.NEAREST))
+
+
+def match_pairs(
+    images: Path, image_suffix: str, labels: Path, label_suffix: str, depth: int = 1
+) -> list[Pair]:
+    """Pairs by name, sorted: whatever has an image *or* a label, so that the missing half can be named.
+
+    ``depth`` is 1 for files directly in the folders and 2 for files in subfolders (Cityscapes' cities).
+    """
+
+    def names(folder: Path, suffix: str) -> set[str]:
+        files = folder.glob("/".join(["*"] * (depth - 1) + [f"*{suffix}"]))
+        return {
+            file.relative_to(folder).as_posix().removesuffix(suffix)
+            for file in files
+            if not file.name.startswith(".")  # file managers leave ._name.png beside name.png
+        }
+
+    return [
+        Pair(Path(name).name, images / (name + image_suffix), labels / (name + label_suffix))
+        for name in sorted(names(images, image_suffix) | names(labels, label_suffix))
+    ]
+
+
+class PairedDataset:
+    """Base of the readers: a folder of images and label maps that belong together by name.
+
+    Args:
+        root: the data set's folder.
+        split: ``"train"``, ``"val"``, … as far as :meth:`available_splits` finds it.
+        size: (H, W) in pixels that images (bilinear, antialiased) and labels (nearest) are resized to; the
+            stored size when ``None``.
+        count: at most so many pairs, spread evenly over the split; all of them when ``None``.
+
+    Raises:
+        UnknownNameError: no split of that name exists in this format.
+        LabError: the split is not in the folder, is empty, or lacks one half of a pair.
+
+    Subclasses say how the format looks in the class attributes ``key`` (name on the command line), ``name``,
+    ``evaluation``, ``splits``, ``ids`` (every known id to its trainId), ``layout`` and ``source`` (sentences
+    for messages), and in :meth:`folders`, :meth:`list_pairs` and :meth:`read_ids`. What labkit exported from
+    another data set keeps that one's name.
+    """
+
+    key: ClassVar[str]
+    name: str
+    evaluation: str = "miou"
+    splits: ClassVar[tuple[str, ...]]
+    ids: ClassVar[dict[int, int]]
+    layout: ClassVar[str]
+    source: ClassVar[str]
+
+    def __init__(
+        self,
+        root: Path | str,
+        split: str = "train",
+        size: tuple[int, int] | None = None,
+        *,
+        count: int | None = None,
+    ):
+        self.root, self.split = Path(root), split
+        if origin := read_origin(self.root):
+            self.name = f"{origin['name']} ({self.name} format)"
+        self.size = None if size is None else (int(size[0]), int(size[1]))
+        if split not in self.splits:
+            raise UnknownNameError(f"split of {self.name}", split, self.splits)
+        if count is not None and count < 1:
+            raise LabError(f"{self.name}: count must be at least 1, not {count}")
+        pairs = self.list_pairs(self.root, split)
+        if not pairs:
+            there = ", ".join(self.available_splits(self.root)) or "none"
+            raise LabError(
+                f"{self.root}: no pictures of {self.name}'s split {split!r}; splits found here: {there}. "
+                f"Expected {self.layout}"
+            )
+        for pair in pairs:
+            for file, kind in ((pair.image, "image"), (pair.label, "label map")):
+                if not file.is_file():
+                    raise BadFileError(
+                        file,
+                        f"this {kind} is missing; `labkit data check {self.root}` lists all such files",
+                    )
+        if count is not None and count < len(pairs):
+            pairs = [pairs[i * len(pairs) // count] for i in range(count)]
+        self.pairs = pairs
+
+    @classmethod
+    def folders(cls, root: Path, split: str) -> tuple[Path, Path]:
+        """Where the format keeps a split's images and its label maps."""
+        raise NotImplementedError
+
+    @classmethod
+    def list_pairs(cls, root: Path, split: str) -> list[Pair]:
+        """All pairs of a split, sorted by name; either half of a pair may be missing on disk."""
+        raise NotImplementedError
+
+    @staticmethod
+    def read_ids(path: Path) -> np.ndarray:
+        """The numbers that a label map stores, as an unsigned ``(H, W)`` array."""
+        return read_ids_8bit(path)
+
+    @classmethod
+    def detect(cls, root: Path) -> bool:
+        """Whether the folder is laid out like this data set."""
+        return any(folder.is_dir() for folder in cls.all_folders(root))
+
+    @classmethod
+    def all_folders(cls, root: Path) -> tuple[Path, ...]:
+        """The folders of images and of label maps of all splits, each once."""
+        return tuple(dict.fromkeys(folder for split in cls.splits for folder in cls.folders(root, split)))
+
+    @classmethod
+    def available_splits(cls, root: Path | str) -> tuple[str, ...]:
+        """The splits of which the folder holds at least one picture."""
+        return tuple(split for split in cls.splits if cls.list_pairs(Path(root), split))
+
+    @classmethod
+    def unknown_ids(cls, ids: np.ndarray) -> list[int]:
+        """The stored numbers in ``ids`` that the data set does not define, sorted."""
+        known = {value % 256 for value in cls.ids}
+        return [int(value) for value in np.unique(ids) if int(value) not in known]
+
+    @classmethod
+    def read_label(cls, path: Path) -> np.ndarray:
+        """A label map as trainIds, uint8 ``(H, W)``; raises :class:`BadFileError` on an unknown id."""
+        table = np.full(65536, _UNKNOWN, dtype=np.uint8)
+        for value, train_id in cls.ids.items():
+            table[value % 256] = train_id  # id −1 is stored as 255
+        ids = cls.read_ids(path)
+        train_ids = table[ids]
+        if (train_ids == _UNKNOWN).any():
+            raise BadFileError(path, unknown_ids_reason(cls, cls.unknown_ids(ids)))
+        return train_ids
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        pair = self.pairs[index]
+        label = self.read_label(pair.label)
+        image = read_image(pair.image)
+        if image.shape[:2] != label.shape:
+            raise BadFileError(pair.label, size_reason(label.shape, image.shape[:2]))
+        return Sample(resize_image(image, self.size), resize_labels(label, self.size), pair.name)
+
+    def fingerprint(self) -> dict:
+        """Data set, split, size, and a digest of every file's relative name and length in bytes."""
+        digest = hashlib.sha256()
+        for file in sorted(file for pair in self.pairs for file in (pair.image, pair.label)):
+            digest.update(f"{file.relative_to(self.root).as_posix()}\0{file.stat().st_size}\n".encode())
+        return {
+            "dataset": self.name,
+            "split": self.split,
+            "size": None if self.size is None else list(self.size),
+            "pairs": len(self.pairs),
+            "files": digest.hexdigest(),
+        }
+
+
+def read_origin(root: Path) -> dict | None:
+    """What labkit noted when it wrote this folder itself; ``None`` for anybody else's."""
+    try:
+        return json.loads((root / ORIGIN).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise BadFileError(root / ORIGIN, f"cannot be read ({error}); export the folder again") from error
+
+
+def size_reason(label: tuple[int, ...], image: tuple[int, ...]) -> str:
+    """Why a label map of ``label`` = (H, W) does not fit its image, and what to do."""
+    return (
+        f"the label map is {label[1]}×{label[0]} but its image is {image[1]}×{image[0]}; "
+        "replace the pair from the original, or remove both files"
+    )
+
+
+def unknown_ids_reason(dataset: type[PairedDataset], ids: list[int]) -> str:
+    """Why ``ids`` cannot be labels of ``dataset``, and what to do."""
+    known = sorted(dataset.ids)
+    shown = ", ".join(map(str, ids[:8])) + (", …" if len(ids) > 8 else "")
+    return (
+        f"stores the {'ids' if len(ids) > 1 else 'id'} {shown}, but {dataset.name}'s go from {known[0]} to "
+        f"{known[-1]}; take the label map from the original archive, or name the right data set"
+    )

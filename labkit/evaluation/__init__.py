@@ -1,0 +1,1 @@
+"""From predictions to numbers: confusion counts, IoU."""

@@ -1,0 +1,112 @@
+"""Scoring folders of PNGs: any tool's predictions against label maps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from labkit.data.pairs import read_ids_8bit
+from labkit.errors import LabError, UnknownNameError
+from labkit.evaluation.confusion import confusion_counts
+from labkit.evaluation.scores import Scores
+from labkit.labels import CITYSCAPES_TO_TRAIN
+
+ENCODINGS = {"ids": "labelIds", "trainIds": "labelTrainIds"}
+"""What the numbers in a PNG are, and how Cityscapes calls such a file."""
+
+_SUFFIX = re.compile(r"_(gtFine|gtCoarse|leftImg8bit|labelIds|labelTrainIds|trainIds|pred|prediction)$")
+
+
+def score_folders(
+    predictions: Path,
+    labels: Path,
+    encoding: str = "ids",
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> Scores:
+    """Confusion counts over all label maps in a folder (searched recursively).
+
+    A prediction belongs to the label map of the same name; Cityscapes' endings (``_gtFine_labelIds``, ``_leftImg8bit``, …)
+    are left out of the comparison, and a prediction's name may go on after that. Both kinds of file hold ids or both
+    trainIds, in 8 bits, grey or palette. A predicted id without a trainId is void: a miss where the truth is valid.
+
+    Args:
+        predictions, labels: folders.
+        encoding: a key of :data:`ENCODINGS`.
+        track: wraps the list of pairs, for a progress bar.
+
+    Raises:
+        LabError: no label maps; a label map without prediction, or of another size; a file that is no such PNG.
+    """
+    if encoding not in ENCODINGS:
+        raise UnknownNameError("encoding of labels", encoding, ENCODINGS)
+    total = torch.zeros_like(confusion_counts(torch.empty(0), torch.empty(0)))
+    pairs = match_folders(predictions, labels, encoding)
+    for said, truth in track(pairs):
+        total += confusion_counts(*map(torch.from_numpy, _read_pair(said, truth, encoding)))
+    return Scores(total.numpy(), len(pairs))
+
+
+def match_folders(predictions: Path, labels: Path, encoding: str) -> list[tuple[Path, Path]]:
+    """Pairs (prediction, label map), in the order of the label maps' names."""
+    truths, said = _label_files(Path(labels), encoding), _pngs(Path(predictions))
+    by_key = {_key(path): path for path in said}
+    pairs, missing = [], []
+    for truth in truths:
+        key = _key(truth)
+        longer = [path for path in said if path.stem.startswith(key + "_")] if key not in by_key else []
+        if key in by_key:
+            pairs.append((by_key[key], truth))
+        elif len(longer) == 1:
+            pairs.append((longer[0], truth))
+        else:
+            missing.append(f"{truth} ({len(longer)} files in {predictions} begin with {key}_)")
+    if missing:
+        raise LabError(
+            f"{len(missing)} of {len(truths)} label maps have no prediction of their own; the first: {missing[0]}. "
+            "Name each prediction like its label map"
+        )
+    return pairs
+
+
+def _read_pair(said: Path, truth: Path, encoding: str) -> tuple[np.ndarray, np.ndarray]:
+    prediction, label = read_ids_8bit(said), read_ids_8bit(truth)
+    if prediction.shape != label.shape:
+        raise LabError(
+            f"{said}: {prediction.shape[0]}×{prediction.shape[1]} pixels, but its label map {truth} has "
+            f"{label.shape[0]}×{label.shape[1]}; write predictions at the label's size"
+        )
+    if encoding == "ids":
+        return CITYSCAPES_TO_TRAIN[prediction], CITYSCAPES_TO_TRAIN[label]
+    return prediction, label
+
+
+def _label_files(folder: Path, encoding: str) -> list[Path]:
+    """All PNGs; of a Cityscapes folder only those of the encoding."""
+    files = _pngs(folder)
+    ours = [path for path in files if path.stem.endswith("_" + ENCODINGS[encoding])]
+    if ours:
+        return ours
+    if any(path.stem.endswith(("_labelIds", "_labelTrainIds", "_color", "_instanceIds")) for path in files):
+        raise LabError(f"{folder}: no file ends in _{ENCODINGS[encoding]}.png; choose another encoding of labels")
+    return files
+
+
+def _pngs(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise LabError(f"{folder}: no such folder")
+    files = sorted(folder.rglob("*.png"))
+    if not files:
+        raise LabError(f"{folder}: no PNG files in it")
+    return files
+
+
+def _key(path: Path) -> str:
+    key = path.stem
+    while (shorter := _SUFFIX.sub("", key)) != key:
+        key = shorter
+    return key

@@ -1,0 +1,1 @@
+"""Checks that answer a student's solution with a hint, offline."""

@@ -1,0 +1,58 @@
+"""Writing files so that a final name never holds a partial file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import LabError
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name in the same folder, flush to the disk, rename.
+
+    Raises:
+        LabError: the disk is full; whatever stood under ``path`` before still stands.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LabError(
+                f"{path}: the disk is full ({len(data) / 2**20:.1f} MiB were to be written); "
+                "nothing there was changed: free some space and start again"
+            ) from error
+        raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        LabError: missing or damaged, by name.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise LabError(f"{path}: no such file") from None
+    except json.JSONDecodeError as error:
+        raise LabError(f"{path}: not valid JSON ({error}); delete it and run the command again") from None

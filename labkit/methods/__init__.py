@@ -1,0 +1,1 @@
+"""Adaptation methods, one file each, that read like the paper's section."""

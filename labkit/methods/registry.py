@@ -1,0 +1,33 @@
+"""Methods by name, imported when asked for."""
+
+from __future__ import annotations
+
+import importlib
+
+from labkit.errors import UnknownNameError
+from labkit.settings import with_settings
+from labkit.training.method import Method
+
+METHODS: dict[str, str] = {
+    "source-only": "labkit.methods.supervised:SourceOnly",
+    "oracle": "labkit.methods.supervised:Oracle",
+}
+"""Name to ``module:Class``."""
+
+
+def create_method(name: str, **settings) -> Method:
+    """A method with its hyperparameters.
+
+    Raises:
+        UnknownNameError: an unknown method or hyperparameter; the message lists the known ones.
+        LabError: a hyperparameter of another type or out of its range.
+    """
+    return with_settings(method_class(name)(), settings)
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method."""
+    if name not in METHODS:
+        raise UnknownNameError("method", name, METHODS)
+    module, _, cls = METHODS[name].partition(":")
+    return getattr(importlib.import_module(module), cls)

@@ -1,0 +1,1 @@
+"""Segmentation networks, by name (see :mod:`labkit.models.registry`)."""

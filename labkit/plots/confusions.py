@@ -1,0 +1,93 @@
+"""What a network takes for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from labkit.errors import LabError
+from labkit.labels import CLASS_NAMES
+from labkit.plots.style import INK, QUIET, RULE, SMALL, WIDTH, WRONG, Figure, new_figure, percent, themed
+
+LEFT, RIGHT = 1.12, 0.08
+"""Inches beside the matrix."""
+
+
+def top_confusions(
+    confusion: np.ndarray, classes: Sequence[str] = CLASS_NAMES, count: int = 5
+) -> list[tuple[str, str, float]]:
+    """The most frequent mistakes: ``(truth, prediction, share of the truth's pixels)``, largest share first.
+
+    Args:
+        confusion: pixel counts ``(classes, classes)``, rows = truth.
+        classes: the classes' names.
+        count: how many.
+    """
+    shares = row_shares(confusion)
+    wrong = np.nan_to_num(np.where(np.eye(len(shares), dtype=bool), 0, shares))
+    best = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    pairs = [np.unravel_index(place, wrong.shape) for place in best]
+    return [(classes[t], classes[p], float(wrong[t, p])) for t, p in pairs if wrong[t, p] > 0]
+
+
+def row_shares(confusion: np.ndarray) -> np.ndarray:
+    """Each row as shares of its sum; a class without a pixel is a row of NaN."""
+    counts = np.asarray(confusion, dtype=np.float64)
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+
+
+@themed
+def confusion_figure(confusion: np.ndarray, *, classes: Sequence[str] = CLASS_NAMES, top: int = 5) -> Figure:
+    """A heat map of where each true class's pixels went, the largest mistakes outlined and named.
+
+    Args:
+        confusion: pixel counts ``(classes, classes)``, rows = truth, columns = prediction.
+        classes: the classes' names.
+        top: how many mistakes to name.
+
+    Raises:
+        LabError: a matrix of another shape.
+    """
+    if np.shape(confusion) != (len(classes), len(classes)):
+        raise LabError(f"a confusion matrix of {len(classes)} classes is square, not {np.shape(confusion)}")
+    import seaborn
+
+    classes = list(classes)
+    shares = row_shares(confusion)
+    mistakes = top_confusions(confusion, classes, top)
+    text = np.array([[f"{100 * s:.0f}" if s >= 0.045 else "" for s in row] for row in shares])
+    side, above, below = WIDTH - LEFT - RIGHT, 0.34, 1.0 + 0.2 * len(mistakes)
+    height = side + above + below
+    figure = new_figure(height, layout=None)
+    ax = figure.add_axes((LEFT / WIDTH, below / height, side / WIDTH, side / height))
+    seaborn.heatmap(
+        shares,
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        annot=text,
+        fmt="",
+        annot_kws={"fontsize": SMALL - 0.5},
+        cbar=False,
+        linewidths=0.6,
+        linecolor=RULE,
+        xticklabels=classes,
+        yticklabels=classes,
+    )
+    edge = [channel / 255 for channel in WRONG]
+    for truth, prediction, _ in mistakes:
+        corner = (classes.index(prediction), classes.index(truth))
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=edge, linewidth=1.8, zorder=5))
+    for row in np.flatnonzero(np.isnan(shares).all(axis=1)):
+        ax.text(0.2, row + 0.5, "absent", fontsize=SMALL, style="italic", color=QUIET, va="center")
+    ax.tick_params(axis="x", rotation=90, labelcolor=INK)
+    ax.tick_params(axis="y", rotation=0, labelcolor=INK)
+    ax.grid(False)
+    ax.set_title("Where the pixels of each class went,\u2009%  (rows: truth, columns: prediction)")
+    lines = [f"{truth} taken for {prediction}: {percent(share, 0)}" for truth, prediction, share in mistakes]
+    figure.text(LEFT / WIDTH, 0.1 / height, "\n".join(lines), va="bottom", fontsize=SMALL, linespacing=1.55)
+    return figure

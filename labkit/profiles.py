@@ -1,0 +1,151 @@
+"""Budgets and pairs of domains: the two parameters that every notebook has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labkit.errors import LabError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A budget: how large the pictures, how many, how long.
+
+    Attributes:
+        name, title: key, and what it is for.
+        height: of the pictures in pixels; the pair's aspect gives the width.
+        steps, batch_size: of a training.
+        weights: initial weights.
+        generated: pictures drawn of MiniCity for the train, val and test split.
+        evaluate_every: steps between evaluations on the target's validation split.
+        checkpoint_every: steps between checkpoints.
+        on_disk: the same for data sets on disk, at most so many; None uses them whole.
+        workers: loader processes for data sets on disk. MiniCity is drawn once and kept in memory.
+    """
+
+    name: str
+    title: str
+    height: int
+    steps: int
+    batch_size: int
+    weights: str
+    generated: tuple[int, int, int]
+    evaluate_every: int
+    checkpoint_every: int
+    on_disk: tuple[int, int, int] | None = None
+    workers: int = 0
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="smoke",
+            title="does every cell run? Seconds; its numbers mean nothing",
+            height=48,
+            steps=8,
+            batch_size=4,
+            weights="none",
+            generated=(16, 4, 6),
+            on_disk=(16, 4, 6),
+            evaluate_every=4,
+            checkpoint_every=4,
+        ),
+        Profile(
+            name="mini",
+            title="minutes on two CPU cores, from scratch at low resolution",
+            height=96,
+            steps=300,
+            batch_size=8,
+            weights="none",
+            generated=(400, 40, 100),
+            evaluate_every=50,
+            checkpoint_every=50,
+        ),
+        Profile(
+            name="gpu",
+            title="hours on one 16 GB card, as on Colab, at a quarter of the papers' pixels",
+            height=256,
+            steps=10_000,
+            batch_size=8,
+            weights="imagenet",
+            generated=(3000, 100, 500),
+            evaluate_every=500,
+            checkpoint_every=500,
+            workers=2,
+        ),
+        Profile(
+            name="paper",
+            title="the published schedule: 512×1024, batch 4, 50 epochs of Cityscapes' size (baitan2025 §4.2)",
+            height=512,
+            steps=50 * 2975 // 4,
+            batch_size=4,
+            weights="imagenet",
+            generated=(2975, 100, 500),
+            evaluate_every=743,
+            checkpoint_every=743,
+            workers=2,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Where labels are plentiful, and where the network has to work.
+
+    Attributes:
+        name, title: key, and the words beside a number.
+        source, target: names of data sets, as :func:`labkit.data.catalog.open_dataset` knows them.
+        aspect: width over height of training pictures.
+        report_split: the target split that results are reported on; it neither trains nor chooses anything.
+        attribution: what has to stand where the target's pictures are shown.
+    """
+
+    name: str
+    title: str
+    source: str
+    target: str
+    aspect: float
+    report_split: str
+    attribution: str = ""
+
+
+PAIRS: dict[str, Pair] = {
+    pair.name: pair
+    for pair in (
+        Pair("minicity", "MiniCity game → MiniCity real", "minicity-game", "minicity-real", 2, "test"),
+        Pair("minicity-camvid", "MiniCity game → CamVid", "minicity-game", "camvid", 4 / 3, "test"),
+        Pair("gta5-cityscapes", "GTA5 → Cityscapes", "gta5", "cityscapes", 2, "val"),
+        Pair("synthia-cityscapes", "SYNTHIA → Cityscapes", "synthia", "cityscapes", 2, "val"),
+    )
+}
+
+
+def profile_named(name: str) -> Profile:
+    """The profile of that name, or an error that lists the known ones."""
+    if name not in PROFILES:
+        raise UnknownNameError("profile", name, PROFILES)
+    return PROFILES[name]
+
+
+def pair_named(name: str) -> Pair:
+    """The pair of that name, or an error that lists the known ones."""
+    if name not in PAIRS:
+        raise UnknownNameError("pair", name, PAIRS)
+    return PAIRS[name]
+
+
+def pair_of(source: str, target: str) -> Pair:
+    """The known pair of these two data sets, or one made of any two: at the pictures' usual 2:1, reported on ``val``."""
+    for pair in PAIRS.values():
+        if (pair.source, pair.target) == (source, target):
+            return pair
+    return Pair(f"{source}-to-{target}", f"{source} → {target}", source, target, 2, "val")
+
+
+def check_seed(seed: object) -> int:
+    """A seed: a whole number from 0."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise LabError(f"seed {seed!r} is not a whole number from 0")
+    return seed

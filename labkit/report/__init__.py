@@ -1,0 +1,1 @@
+"""What the book says about results: stamps, tables, recorded sweeps."""

@@ -1,0 +1,1 @@
+"""The loop, its schedules and the store of runs. It knows no method by name."""

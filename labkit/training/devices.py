@@ -1,0 +1,63 @@
+"""Which device, and which precision suits it."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+from lightning_fabric import Fabric
+
+from labkit.errors import LabError, UnknownNameError
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
+
+def accelerator() -> str:
+    """``cuda``, ``mps`` or ``cpu``: the fastest that is there."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def precision_for(device: str) -> str:
+    """The precision that suits a device.
+
+    bf16 where the hardware has it (compute capability 8, Ampere, and later); fp16 with loss scaling on older cards, such
+    as Colab's T4 (PyTorch would emulate bf16 there, slowly); fp32 on the CPU and on Apple's GPUs.
+    """
+    if device != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.get_device_capability()[0] >= 8 else "16-mixed"
+
+
+def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1) -> Fabric:
+    """A Lightning Fabric for ``device`` (``auto``, ``cpu``, ``cuda``, ``mps``) on ``devices`` of its kind.
+
+    Raises:
+        UnknownNameError: a precision that is not one of :data:`PRECISIONS`.
+        LabError: a device that is not there.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    kind = accelerator() if device == "auto" else device
+    if kind == "cuda" and torch.cuda.device_count() < devices:
+        raise LabError(
+            f"{devices} CUDA device(s) asked for, {torch.cuda.device_count()} found; see `labkit doctor`, or use device cpu"
+        )
+    if kind not in ("cpu", "cuda", "mps"):
+        raise UnknownNameError("device", device, ("auto", "cpu", "cuda", "mps"))
+    return Fabric(
+        accelerator=kind,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=precision_for(kind) if precision == "auto" else precision,
+    )
+
+
+def describe_device(device: torch.device) -> str:
+    """The hardware in words, for a run's record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return f"Apple {platform.machine()} GPU"
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

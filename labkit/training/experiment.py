@@ -1,0 +1,228 @@
+"""An experiment: its complete description, and its training through the store of runs."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from labkit import sources
+from labkit.data.dataset import SegmentationDataset
+from labkit.errors import LabError
+from labkit.evaluation.predict import evaluate
+from labkit.files import write_json
+from labkit.labels import NUM_CLASSES
+from labkit.models.registry import create_model, module_of
+from labkit.settings import describe
+from labkit.training import checkpoints
+from labkit.training.devices import make_fabric
+from labkit.training.loop import SEGMENTER, Trainer
+from labkit.training.method import Method
+from labkit.progress import track
+from labkit.training.provenance import environment
+from labkit.training.recipe import Recipe
+from labkit.training.runs import Run, RunStore
+from labkit.training.signals import TrainingInterrupted, stop_on_signals
+
+log = logging.getLogger(__name__)
+
+VALIDATION_MIOU = "val/miou"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A training that is asked for, with nothing left open.
+
+    Attributes:
+        model: a name in :data:`labkit.models.registry.MODELS`.
+        method: with its hyperparameters.
+        recipe: the loop's hyperparameters.
+        seed: decides initial weights, order of pictures, augmentation.
+        datasets: one for each of the method's streams.
+        validation: target pictures with labels, for curves and for *best*; None to do without.
+        report: target pictures with labels, for the result; None where the target has none.
+        weights: ``none``, ``imagenet`` or a file.
+    """
+
+    model: str
+    method: Method
+    recipe: Recipe
+    seed: int
+    datasets: Mapping[str, SegmentationDataset]
+    validation: SegmentationDataset | None = None
+    report: SegmentationDataset | None = None
+    weights: str = "none"
+
+    def describe(self) -> dict[str, Any]:
+        """The description that names the run, as plain JSON."""
+        return {
+            "model": {"name": self.model, "num_classes": NUM_CLASSES, "weights": _identify_weights(self.weights)},
+            "method": {"name": self.method.name, **describe(self.method)},
+            "recipe": describe(self.recipe),
+            "seed": self.seed,
+            "data": {stream: _identify(dataset) for stream, dataset in self.datasets.items()},
+            "validation": _identify(self.validation),
+            "report": _identify(self.report),
+            "sources": self._digest(),
+        }
+
+    def _digest(self) -> str:
+        """A digest of the sources that decide the numbers: data, network, method, loop, evaluation."""
+        sets = [*self.datasets.values(), self.validation, self.report]
+        modules = {type(getattr(dataset, "dataset", dataset)).__module__ for dataset in sets if dataset is not None}
+        modules |= {module_of(self.model), "labkit.models.weights", "labkit.training.loop", "labkit.evaluation.predict"}
+        method = type(self.method)
+        if sources.source_file(method.__module__):
+            return sources.digest(modules | {method.__module__})
+        return sources.digest(modules, extra=[_source_of(method)])  # a method of a notebook's own
+
+
+def _identify(dataset: SegmentationDataset | None) -> dict[str, Any] | None:
+    return None if dataset is None else {"name": dataset.name, **dataset.fingerprint()}
+
+
+def _source_of(cls: type) -> str:
+    try:
+        return inspect.cleandoc("\n" + inspect.getsource(cls))
+    except (OSError, TypeError):
+        raise LabError(
+            f"the source of method {cls.__name__} cannot be read, so its runs cannot be told apart; define it in a "
+            "notebook cell or a file"
+        ) from None
+
+
+def _identify_weights(weights: str) -> str:
+    """A name, or the digest of a file's content: two files of one name are two starts."""
+    if weights in ("none", "imagenet"):
+        return weights
+    path = Path(weights)
+    if not path.is_file():
+        raise LabError(f"weights {weights!r}: neither none, imagenet nor a file")
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run, and how this call came by it: ``resumed_from`` is a step, 0 for a fresh start, None if it was there."""
+
+    run: Run
+    resumed_from: int | None
+
+
+def train(
+    experiment: Experiment,
+    store: RunStore,
+    *,
+    device: str = "auto",
+    devices: int = 1,
+    workers: int = 0,
+    checkpoint_every: int = 100,
+) -> Outcome:
+    """Find the finished run of ``experiment``, continue an unfinished one, or train it.
+
+    Raises:
+        TrainingInterrupted: on SIGINT or SIGTERM, after the state was saved.
+        LabError: a non-finite loss, a full disk, a device that is not there.
+    """
+    run = store.request(experiment.describe())
+    if run.finished:
+        return Outcome(run, None)
+    fabric = make_fabric(experiment.recipe.precision, device, devices)
+    if not fabric.is_global_zero:  # the first process holds the lock, and started this one
+        return _train(experiment, run, fabric, workers, checkpoint_every)
+    with run.lock():
+        if run.finished:  # by the process that held the lock before
+            return Outcome(run, None)
+        return _train(experiment, run, fabric, workers, checkpoint_every)
+
+
+def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, checkpoint_every: int) -> Outcome:
+    fabric.launch()
+    fabric.seed_everything(experiment.seed, verbose=False)
+    model = create_model(experiment.model, num_classes=NUM_CLASSES, weights=experiment.weights, seed=experiment.seed)
+    trainer = Trainer(
+        fabric,
+        model,
+        experiment.method,
+        experiment.recipe,
+        experiment.datasets,
+        experiment.seed,
+        workers=workers,
+        evaluate=_validator(experiment, fabric),
+    )
+    best, seconds, resumed_from = {"step": None, "miou": -1.0}, 0.0, 0
+    if found := checkpoints.load_last(run.checkpoints):
+        resumed_from, state = found
+        trainer.load_state_dict(state["trainer"])
+        best, seconds = state["best"], state["seconds"]
+        log.info("%s: continuing after step %d", run.name, resumed_from)
+    start = time.monotonic() - seconds
+
+    def save(step: int) -> None:
+        state = {"trainer": trainer.state_dict(), "best": best, "seconds": time.monotonic() - start}
+        if fabric.is_global_zero:
+            checkpoints.save(run.checkpoints, step, state)
+            run.write_metrics(trainer.metrics)
+
+    steps = experiment.recipe.steps
+    with stop_on_signals() as stop:
+        for step in track(trainer.run(), steps, run.name, done=resumed_from):
+            row = trainer.metrics[-1] if trainer.metrics else {}
+            if row.get("step") == step and row.get(VALIDATION_MIOU, -1.0) > best["miou"]:
+                best = {"step": step, "miou": row[VALIDATION_MIOU]}
+                if fabric.is_global_zero:
+                    run.write_weights(model.state_dict(), "best.safetensors")
+            if step < steps and (stop or step % checkpoint_every == 0):
+                save(step)
+            if stop and step < steps:
+                raise TrainingInterrupted(
+                    f"stopped after step {step} of {steps}; saved in {run.folder}. The same request continues there.",
+                    stop.signal,
+                )
+    if fabric.is_global_zero:
+        _finish(experiment, run, trainer, model, best, time.monotonic() - start)
+    fabric.barrier()
+    return Outcome(run, resumed_from)
+
+
+def _validator(experiment: Experiment, fabric: Fabric):
+    if experiment.validation is None:
+        return None
+    return lambda model: {VALIDATION_MIOU: evaluate(model, experiment.validation, device=fabric.device).miou}
+
+
+def _finish(experiment: Experiment, run: Run, trainer: Trainer, model, best: dict, seconds: float) -> None:
+    """Write everything, the result last; then the checkpoints have served."""
+    fabric = trainer.fabric
+    run.write_metrics(trainer.metrics)
+    run.write_weights(model.state_dict())
+    scores = {}
+    if experiment.report is not None:
+        scores["last"] = evaluate(trainer.networks[SEGMENTER], experiment.report, device=fabric.device)
+        if best["step"] is not None:
+            chosen = run.load_model("best").to(fabric.device)
+            scores["best"] = evaluate(chosen, experiment.report, device=fabric.device)
+    write_json(run.folder / "scores.json", {which: value.as_json() for which, value in scores.items()})
+    write_json(
+        run.folder / "result.json",
+        {
+            "steps": trainer.step,
+            "seconds": round(seconds, 1),
+            "miou_target": scores["last"].miou if scores else None,
+            "best": best | {"selected_on": "target validation labels"} if best["step"] is not None else None,
+            "miou_target_best": scores["best"].miou if "best" in scores else None,
+            "environment": environment(fabric.device, str(fabric.strategy.precision.precision)),
+        },
+    )
+    for step in checkpoints.steps(run.checkpoints):
+        checkpoints.path_of(run.checkpoints, step).unlink()
+    if run.checkpoints.is_dir() and not os.listdir(run.checkpoints):
+        run.checkpoints.rmdir()

@@ -1,0 +1,246 @@
+"""The training loop. It minimises what a method yields and knows no method by name.
+
+Device, precision and processes are Lightning Fabric's affair; everything else of a step can be read here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from labkit.data.dataset import SegmentationDataset
+from labkit.data.transforms import Augmentation, normalize
+from labkit.errors import LabError
+from labkit.training.method import TARGET, Batch, Method, Objective
+from labkit.training.recipe import Recipe
+from labkit.training.schedule import poly, set_learning_rate
+from labkit.training.streams import batches, derived_seed
+
+LOG_EVERY = 10
+"""Steps between two readings of the losses: only there does the host wait for the device."""
+
+SEGMENTER = "segmenter"
+
+
+class NonFiniteLoss(LabError):
+    """A loss became infinite or NaN. Names the step (counted from 1), the pictures and the learning rate."""
+
+
+@dataclass
+class _Step:
+    """What is remembered of a step until the losses are read: they stay on the device."""
+
+    number: int
+    learning_rate: float
+    names: tuple[str, ...]
+    losses: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Trainer:
+    """One training of ``recipe.steps`` optimiser steps.
+
+    Args:
+        fabric: device, precision and processes.
+        model: the segmenter; trained in place.
+        method: yields the losses.
+        recipe: the hyperparameters.
+        datasets: one labelled data set for each of the method's streams. The labels of ``"target"`` are dropped here.
+        seed: of batch order and augmentation; the network's initial weights are the caller's.
+        workers: loader processes for each stream; no number depends on them.
+        evaluate: called with the model every ``recipe.evaluate_every`` steps; returns columns for the metrics.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: nn.Module,
+        method: Method,
+        recipe: Recipe,
+        datasets: Mapping[str, SegmentationDataset],
+        seed: int,
+        *,
+        workers: int = 0,
+        evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+    ):
+        if set(datasets) != set(method.streams):
+            raise LabError(f"method {method.name} needs the streams {method.streams}, got {tuple(datasets)}")
+        micro, rest = divmod(recipe.batch_size, recipe.accumulate * fabric.world_size)
+        if rest or not micro:
+            raise LabError(
+                f"batch_size={recipe.batch_size} cannot be divided among accumulate={recipe.accumulate} micro-batches "
+                f"on {fabric.world_size} device(s)"
+            )
+        for stream, dataset in datasets.items():
+            if not len(dataset):
+                raise LabError(f"the {stream} data set, {dataset.name} {dataset.split}, is empty")
+        self.fabric, self.recipe, self.method, self.seed = fabric, recipe, method, seed
+        self.datasets, self.workers, self.evaluate = datasets, workers, evaluate
+        self.augmentation = Augmentation(
+            flip=recipe.flip, jitter=recipe.jitter, blur=recipe.blur, scale=recipe.scale, crop=recipe.crop
+        )
+        self.step = 0
+        self.metrics: list[dict[str, Any]] = []
+        self._unread: list[_Step] = []
+        self._setup(model)
+
+    # --- before the first step -------------------------------------------------------------------------------
+
+    def _setup(self, model: nn.Module) -> None:
+        """Move networks to the device, channels last, and build the optimisers."""
+        networks = {SEGMENTER: model, **self.method.build(model)}
+        self.networks: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        for name, network in networks.items():
+            parameters = [p for p in network.parameters() if p.requires_grad]
+            network.to(memory_format=torch.channels_last).train()
+            optimizer = self._sgd(parameters) if name == SEGMENTER else self.method.optimizer(name, parameters)
+            self.networks[name], self.optimizers[name] = self.fabric.setup(network, optimizer)
+        self.method.model = self.networks[SEGMENTER]
+        self.method.networks = {name: net for name, net in self.networks.items() if name != SEGMENTER}
+
+    def _sgd(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        recipe = self.recipe
+        return torch.optim.SGD(
+            parameters,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            # Fused SGD takes the loss scaler's verdict on the device: no waiting in fp16 either.
+            fused=self.fabric.device.type == "cuda",
+        )
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on. Reads the losses first: no checkpoint hides a NaN."""
+        self._read_losses()
+        return {
+            "step": self.step,
+            "metrics": self.metrics,
+            "networks": {name: net.module.state_dict() for name, net in self.networks.items()},
+            "optimizers": {name: opt.optimizer.state_dict() for name, opt in self.optimizers.items()},
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "method": self.method.state_dict(),
+            "random": {
+                "cpu": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if self.fabric.device.type == "cuda" else [],
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken."""
+        self.step, self.metrics = state["step"], list(state["metrics"])
+        for name, net in self.networks.items():
+            net.module.load_state_dict(state["networks"][name])
+        for name, opt in self.optimizers.items():
+            opt.optimizer.load_state_dict(state["optimizers"][name])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.method.load_state_dict(state["method"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if state["random"]["cuda"]:
+            torch.cuda.set_rng_state_all(state["random"]["cuda"])
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self):
+        """Train to the last step; yields the number of steps done after each, so that the caller may save or stop."""
+        streams = self._open_streams()
+        while self.step < self.recipe.steps:
+            self._train_step(streams)
+            self.step += 1
+            last = self.step == self.recipe.steps
+            if self.step % LOG_EVERY == 0 or last:
+                self._read_losses()
+            every = self.recipe.evaluate_every
+            if self.evaluate and every and (self.step % every == 0 or last):
+                self._evaluate()
+            yield self.step
+
+    def _open_streams(self) -> dict:
+        recipe, fabric = self.recipe, self.fabric
+        return {
+            stream: batches(
+                dataset,
+                recipe.batch_size // recipe.accumulate,
+                derived_seed(self.seed, stream),
+                self.step * recipe.accumulate,
+                recipe.steps * recipe.accumulate,
+                workers=self.workers,
+                pin_memory=fabric.device.type == "cuda",
+                rank=fabric.global_rank,
+                world=fabric.world_size,
+            )
+            for stream, dataset in self.datasets.items()
+        }
+
+    def _train_step(self, streams: dict) -> None:
+        recipe = self.recipe
+        factor = poly(self.step, recipe.steps, recipe.power, recipe.warmup)
+        for optimizer in self.optimizers.values():
+            set_learning_rate(optimizer, factor)
+            optimizer.zero_grad(set_to_none=True)
+        record = _Step(self.step + 1, recipe.learning_rate * factor, ())
+        touched: dict[str, None] = {}
+        for micro in range(recipe.accumulate):
+            step_batches = {stream: self._next_batch(stream, streams[stream], micro) for stream in streams}
+            record.names += tuple(name for batch in step_batches.values() for name in batch.names)
+            for objective in self.method.objectives(step_batches):
+                self.fabric.backward(objective.total / recipe.accumulate)
+                self._remember(record, objective)
+                touched[objective.optimizer] = None
+        for name in touched:
+            self.optimizers[name].step()
+        self._unread.append(record)
+
+    def _next_batch(self, stream: str, iterator, micro: int) -> Batch:
+        """The next pictures of a stream: uint8 to the device, augmented and normalised there."""
+        images, labels, names = next(iterator)
+        device = self.fabric.device
+        images = images.to(device, non_blocking=True)
+        labels = None if stream == TARGET else labels.to(device, non_blocking=True)
+        draws = torch.Generator().manual_seed(
+            derived_seed(self.seed, stream, self.step, micro, self.fabric.global_rank)
+        )
+        images, labels = self.augmentation(images, labels, draws)
+        return Batch(normalize(images).contiguous(memory_format=torch.channels_last), labels, tuple(names))
+
+    # --- losses stay on the device until they are read -----------------------------------------------------------
+
+    def _remember(self, record: _Step, objective: Objective) -> None:
+        for name, term in objective.terms.items():
+            part = term.loss.detach().float() / self.recipe.accumulate
+            record.losses[name] = record.losses[name] + part if name in record.losses else part
+
+    def _read_losses(self) -> None:
+        """One transfer for all steps since the last reading; a row of means for the metrics.
+
+        Raises:
+            NonFiniteLoss: at the first step whose loss is not finite.
+        """
+        if not self._unread:
+            return
+        records, self._unread = self._unread, []
+        values = iter(torch.stack([loss for record in records for loss in record.losses.values()]).tolist())
+        columns: dict[str, list[float]] = {}
+        for record in records:
+            for name, value in zip(record.losses, values, strict=False):
+                if not math.isfinite(value):
+                    raise NonFiniteLoss(
+                        f"loss {name!r} is {value} at step {record.number} (learning rate {record.learning_rate:.3g}, "
+                        f"pictures: {', '.join(record.names)}). Lower learning_rate, use precision=32-true, or look at "
+                        "these pictures. Checkpoints hold the last finite state."
+                    )
+                columns.setdefault(f"loss/{name}", []).append(value)
+        means = {name: sum(column) / len(column) for name, column in columns.items()}
+        self.metrics.append({"step": records[-1].number, "learning_rate": records[-1].learning_rate} | means)
+
+    def _evaluate(self) -> None:
+        self._read_losses()
+        self.metrics[-1] |= self.evaluate(self.networks[SEGMENTER])
+        self.networks[SEGMENTER].train()

@@ -1,0 +1,99 @@
+"""The interface between a method and the loop: what a step is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures on the device, augmented and normalised.
+
+    Attributes:
+        images: float ``(N, 3, H, W)``, ImageNet-normalised.
+        labels: int64 ``(N, H, W)`` trainIds with 255 = ignored; ``None`` for an unlabelled stream.
+        names: the pictures' names, for messages.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of an objective: a scalar loss and the weight λ it enters the sum with."""
+
+    loss: Tensor
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Named terms whose weighted sum one optimiser minimises.
+
+    ``optimizer`` names it: ``"segmenter"``, or one of the networks that :meth:`Method.build` returned.
+    """
+
+    terms: Mapping[str, Term]
+    optimizer: str = "segmenter"
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum, a float32 scalar."""
+        return torch.stack([term.weight * term.loss.float() for term in self.terms.values()]).sum()
+
+
+SOURCE, TARGET, LABELLED_TARGET = "source", "target", "labelled_target"
+STREAMS = (SOURCE, TARGET, LABELLED_TARGET)
+"""The batches a method may ask for. ``"target"`` never carries labels, whatever the data set has."""
+
+
+@dataclass
+class Method:
+    """Base of every method: how a training step turns batches into losses.
+
+    A method gets networks, never the loop: no device, no optimiser step, no schedule. The loop asks it for
+    objectives and minimises them in the order in which they come. Subclasses are dataclasses whose fields are
+    the method's hyperparameters; they are part of a run's description.
+
+    Class attributes:
+        name: the name on the command line.
+        streams: which of :data:`STREAMS` a step gets.
+        batch_norm: in a sentence, which pictures move the batch-norm statistics.
+
+    The loop sets ``model`` (the segmenter) and ``networks`` (what :meth:`build` returned, on the device) before
+    the first step; both are called like any module.
+    """
+
+    name: ClassVar[str] = ""
+    streams: ClassVar[tuple[str, ...]] = (SOURCE,)
+    batch_norm: ClassVar[str] = ""
+
+    def __post_init__(self):
+        self.model: nn.Module | None = None
+        self.networks: dict[str, nn.Module] = {}
+
+    def build(self, model: nn.Module) -> dict[str, nn.Module]:
+        """Own networks that are trained and saved with the run, by name. ``model`` is the bare segmenter."""
+        return {}
+
+    def optimizer(self, network: str, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser of one own network; the segmenter's belongs to the recipe."""
+        raise NotImplementedError(f"{type(self).__name__} builds {network!r} but gives it no optimiser")
+
+    def objectives(self, batches: Mapping[str, Batch]) -> Iterator[Objective]:
+        """Yield the objectives of one step, in order. ``batches`` has one entry for each of ``streams``."""
+        raise NotImplementedError(f"{type(self).__name__} has no objectives")
+
+    def state_dict(self) -> dict:
+        """State beside networks and optimisers that a resumed run needs (thresholds, pools); tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take back what :meth:`state_dict` gave."""

@@ -1,0 +1,26 @@
+"""Learning-rate schedules, as pure functions of the step."""
+
+from __future__ import annotations
+
+from torch.optim import Optimizer
+
+
+def poly(step: int, steps: int, power: float = 0.9, warmup: int = 0) -> float:
+    """The factor on the base learning rate at ``step`` (counted from 0).
+
+    .. math:: \\alpha(t)/\\alpha_0 = (1 - t/T)^p
+
+    with ``T = steps`` (baitan2025 §3.2). During the first ``warmup`` steps the factor also rises linearly, from
+    1/warmup to 1 (yan2022 §IV). The last step, T − 1, still has a positive rate.
+    """
+    factor = (1 - step / steps) ** power
+    return factor * min(1.0, (step + 1) / warmup) if warmup else factor
+
+
+def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
+    """Set *every* parameter group to ``factor`` times the rate that it was built with.
+
+    A schedule that touches only ``param_groups[0]`` leaves the head at its first rate for ever.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor

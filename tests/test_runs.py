@@ -1,0 +1,246 @@
+"""The store of runs: found, continued, damaged, interrupted, asked for twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import logging
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from labkit.errors import LabError, UnknownNameError
+from labkit.files import write_atomically
+from labkit.methods.supervised import SourceOnly
+from labkit.training import checkpoints
+from labkit.training.experiment import Experiment, train
+from labkit.training.recipe import Recipe
+from labkit.training.runs import RunStore
+
+RECIPE = Recipe(steps=4, batch_size=2, evaluate_every=2)
+
+
+def experiment(squares, **changes) -> Experiment:
+    given = {
+        "model": "bisenet",
+        "method": SourceOnly(),
+        "recipe": RECIPE,
+        "seed": 0,
+        "datasets": {"source": squares()},
+        "validation": squares(split="val", seed=1, count=2),
+        "report": squares(split="test", seed=2, count=2),
+    }
+    return Experiment(**given | changes)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """What must not depend on how the training got there: weights, metrics, scores."""
+    return {name: (folder / name).read_bytes() for name in ("weights.safetensors", "best.safetensors", "metrics.csv", "scores.json")}
+
+
+def test_a_run_is_written_and_found_again(squares, tmp_path):
+    store = RunStore(tmp_path)
+    first = train(experiment(squares), store, device="cpu")
+    assert first.resumed_from == 0 and first.run.finished
+    before = {path: path.stat().st_mtime_ns for path in first.run.folder.rglob("*")}
+    again = train(experiment(squares), store, device="cpu")
+    assert again.resumed_from is None and again.run.folder == first.run.folder
+    assert before == {path: path.stat().st_mtime_ns for path in first.run.folder.rglob("*")}
+
+    run = first.run
+    assert not run.checkpoints.exists()
+    assert run.result["steps"] == 4 and run.result["miou_target"] == run.scores.miou
+    assert run.result["best"]["selected_on"] == "target validation labels"
+    assert set(run.result["environment"]) >= {"commit", "hardware", "precision", "packages"}
+    assert run.scores.images == 2 and list(run.metrics["step"]) == [2, 4]
+    assert run.size == (32, 64) and run.summary()["data"] == "Squares"
+    with torch.no_grad():
+        assert run.load_model()(torch.zeros(1, 3, 32, 64)).logits.shape == (1, 19, 32, 64)
+    assert [found.name for found in store.all()] == [run.name] and store.find(run.name[:20]).name == run.name
+    with pytest.raises(UnknownNameError, match=run.name):
+        store.find("nothing")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"recipe": dataclasses.replace(RECIPE, learning_rate=0.1)},
+        {"method": SourceOnly(beta=0.1)},
+        {"report": None},
+    ],
+)
+def test_any_change_of_the_request_is_another_run(squares, tmp_path, change):
+    store = RunStore(tmp_path)
+    assert store.request(experiment(squares).describe()).name != store.request(experiment(squares, **change).describe()).name
+
+
+def test_a_method_of_ones_own_is_told_apart_by_its_source(squares, tmp_path):
+    @dataclasses.dataclass
+    class Own(SourceOnly):
+        name = "own"
+
+    first = experiment(squares, method=Own()).describe()
+
+    @dataclasses.dataclass
+    class Own(SourceOnly):
+        name = "own"
+        extra: float = 1.0
+
+    second = experiment(squares, method=Own()).describe()
+    assert first["sources"] != second["sources"]
+
+
+def test_unfinished_and_missing_parts_are_said(squares, tmp_path):
+    run = RunStore(tmp_path).request(experiment(squares).describe())
+    with pytest.raises(LabError, match=r"has no scores\.json; it is not finished"):
+        _ = run.scores
+    (run.folder / "description.json").write_text("{")
+    with pytest.raises(LabError, match=r"description\.json: not valid JSON"):
+        _ = run.description
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
+    for step in (10, 20, 30):
+        checkpoints.save(tmp_path, step, {"value": torch.full((3,), step)})
+    assert checkpoints.steps(tmp_path) == [20, 30]
+    for damage in (lambda data: data[:-100], lambda data: data[:50] + b"x" + data[51:], lambda data: b""):
+        path = checkpoints.path_of(tmp_path, 30)
+        whole = path.read_bytes()
+        path.write_bytes(damage(whole))
+        with caplog.at_level(logging.WARNING):
+            step, state = checkpoints.load_last(tmp_path)
+        assert step == 20 and state["value"][0] == 20
+        assert "step-00000030.checkpoint: damaged" in caplog.text
+        caplog.clear()
+        path.write_bytes(whole)
+    assert checkpoints.load_last(tmp_path)[0] == 30
+
+
+def test_no_partial_file_under_a_final_name(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(LabError, match="disk is full.*free some space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_a_full_disk_keeps_the_previous_checkpoint(squares, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    # A checkpoint of BiSeNet with momentum takes 93 MiB, the best weights 46 MiB: the second checkpoint does not fit.
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=180m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        with pytest.raises(LabError, match=r"step-00000002\.checkpoint: the disk is full"):
+            train(experiment(squares), RunStore(disk), device="cpu", checkpoint_every=1)
+        (run,) = RunStore(disk).all()
+        assert checkpoints.load_last(run.checkpoints)[0] == 1
+        assert not [path for path in run.folder.rglob("*") if path.suffix == ".tmp"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+def command(runs: Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "labkit.cli", "train", "--profile", "smoke", "--device", "cpu", "--steps", "14"),
+        *("--workers", "2", "--checkpoint-every", "2", "--set", "flip=0.5", "--set", "jitter=0.5"),
+        *("--runs", str(runs), "--json", *more),
+    ]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "LABKIT_BATCH": "1"}
+
+
+def finish(process: subprocess.CompletedProcess) -> dict:
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> dict[str, bytes]:
+    runs = tmp_path_factory.mktemp("whole")
+    result = finish(subprocess.run(command(runs), env=environment(), capture_output=True, text=True, timeout=300))
+    assert result["resumed_from"] == 0 and result["steps"] == 14
+    return files_of(Path(result["run"]))
+
+
+def wait_for_checkpoint(runs: Path, after: int, process: subprocess.Popen) -> int:
+    """Wait until a checkpoint later than step ``after`` is on the disk."""
+    for _ in range(3000):
+        found = [step for folder in runs.glob("*/checkpoints") for step in checkpoints.steps(folder)]
+        if found and max(found) > after:
+            return max(found)
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint in a minute")
+
+
+@pytest.mark.slow
+def test_kill_9_three_times_changes_no_bit(uninterrupted, tmp_path):
+    moments = random.Random(20260101)
+    reached = 0
+    for _ in range(3):
+        process = subprocess.Popen(command(tmp_path), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        now = wait_for_checkpoint(tmp_path, reached, process)
+        time.sleep(moments.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        reached = now
+        log = subprocess.run(command(tmp_path, "--set", "steps=1"), env=environment(), capture_output=True)  # another run: not disturbed
+        assert log.returncode == 0
+    result = finish(subprocess.run(command(tmp_path), env=environment(), capture_output=True, text=True, timeout=300))
+    assert result["resumed_from"] >= reached > 0
+    assert files_of(Path(result["run"])) == uninterrupted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_is_saved_and_continued(uninterrupted, tmp_path, number):
+    process = subprocess.Popen(command(tmp_path, "--checkpoint-every", "100"), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if " of 14" in line:
+            break
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + number and "saved in" in err and "Traceback" not in err and not out
+    result = finish(subprocess.run(command(tmp_path), env=environment(), capture_output=True, text=True, timeout=300))
+    assert result["resumed_from"] > 0 and files_of(Path(result["run"])) == uninterrupted
+
+
+def _train_in_process(squares, folder, queue):
+    torch.set_num_threads(1)
+    queue.put(train(experiment(squares), RunStore(folder), device="cpu").resumed_from)
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_run_once(squares, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=_train_in_process, args=(squares, tmp_path, queue)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    outcomes = {queue.get(timeout=240) for _ in processes}
+    for process in processes:
+        process.join()
+    assert outcomes == {0, None}, "one trains, the other finds"
+    assert len(RunStore(tmp_path).all()) == 1
