@@ -218,6 +218,7 @@ def describe_failure(notebook: Path, copy, problem: Exception | None, cell_timeo
     else:
         what = f"{type(problem).__name__}: {problem}"
     name, _, value = what.partition(": ")
+    cell.outputs = [output for output in cell.outputs if output.output_type != "error"]
     cell.outputs.append(nbformat.v4.new_output("error", ename=name, evalue=value, traceback=[what]))
     return f"{notebook.name}, {where}: {what}"
 

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -139,6 +141,27 @@ def test_feature_fusion_spelled_out():
     assert module.block[0].bias is None
 
 
+def test_the_paths_meet_as_described(model):
+    """Tail, resizing to 1/8, concatenation, classifier after upsampling, heads on the refined branches."""
+    x = images(2, 3, 64, 96)
+    path = model.context_path
+    with torch.no_grad():
+        output = model.eval()(x)
+        features = output.features
+        tail = features["context32"].flatten(2).mean(2)[:, :, None, None]
+        at_16 = path.attention16(features["context16"])
+        at_32 = path.attention32(features["context32"]) * tail
+        at_16, at_32 = (nn.Upsample((8, 12), mode="bilinear")(maps) for maps in (at_16, at_32))
+        whole = nn.Upsample(scale_factor=8, mode="bilinear")
+        fused = model.fusion(torch.cat([features["spatial"], at_16, at_32], dim=1))
+        torch.testing.assert_close(features["fused"], fused)
+        torch.testing.assert_close(output.logits, model.classifier(whole(fused)))
+        model.training = True  # this flag alone: the heads run, the batch norms stay as they are
+        heads = model(x).auxiliary
+        torch.testing.assert_close(heads[0], whole(model.auxiliary16(at_16)))
+        torch.testing.assert_close(heads[1], whole(model.auxiliary32(at_32)))
+
+
 def test_global_average_and_resize_against_torch():
     x = images(2, 3, 5, 7)
     torch.testing.assert_close(global_average(x), nn.AdaptiveAvgPool2d(1)(x))
@@ -164,7 +187,7 @@ def test_channels_last_gives_the_same_and_stays(model):
     x = images(2, 3, 64, 96)
     with torch.no_grad():
         expected = model.eval()(x).logits
-        other = create_model("bisenet", seed=0).eval().to(memory_format=torch.channels_last)
+        other = copy.deepcopy(model).to(memory_format=torch.channels_last)
         got = other(x.to(memory_format=torch.channels_last))
     torch.testing.assert_close(got.logits, expected, rtol=1e-4, atol=1e-4)
     assert got.features["fused"].is_contiguous(memory_format=torch.channels_last)
@@ -196,7 +219,7 @@ def test_registry():
     assert module_of("bisenet") == "labkit.models.bisenet"
     for name in MODELS:
         assert create_model(name, num_classes=2).num_classes == 2
-    with pytest.raises(UnknownNameError, match="unknown model 'bisnet'; known: .*bisenet"):
+    with pytest.raises(UnknownNameError, match=r"unknown model 'bisnet'; known: .*bisenet"):
         create_model("bisnet")
     with pytest.raises(UnknownNameError):
         module_of("bisnet")

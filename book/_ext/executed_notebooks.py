@@ -303,7 +303,7 @@ def commands_text(app: Sphinx, target: str) -> str:
     sections: list[str] = []
 
     def describe(command: click.Command, parent: click.Context | None, title: str) -> None:
-        context = click.Context(command, info_name=title.split()[-1], parent=parent, terminal_width=88)
+        context = click.Context(command, info_name=title.split()[-1], parent=parent, terminal_width=76)
         sections.append(f"## `{title}`\n\n```text\n{command.get_help(context)}\n```")
         if isinstance(command, click.Group):
             for child in command.list_commands(context):
@@ -321,10 +321,28 @@ def skip_member(app: Sphinx, what: str, name: str, obj, skip: bool, options) -> 
     return True if foreign or doc.startswith("Alias for field number") else None
 
 
+def without_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Leave out the scripts for live code, which jupyter-book loads twice and which need a server."""
+    for files in ("script_files", "css_files"):
+        context[files] = [
+            f for f in context.get(files, []) if "thebe" not in f"{f} {getattr(f, 'attributes', '')}"
+        ]
+
+
+def without_font_preload(app: Sphinx, exception: Exception | None) -> None:
+    """Take the theme's font preloads out of the pages: a browser refuses them on a page opened from disk."""
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            page.write_text(re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
     app.connect("source-read", read_source, priority=100)
     app.connect("doctree-read", add_stamp)
+    app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("build-finished", without_font_preload)
     app.add_directive("notebook-figure", NotebookFigure)
     app.add_directive("notebook-output", NotebookOutput)
     if "sphinx.ext.autodoc" in app.extensions:

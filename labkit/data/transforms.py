@@ -48,8 +48,8 @@ def to_batch(samples: Sequence[Sample]) -> PixelBatch:
         if sample.image.shape != first.image.shape or sample.label.shape != first.image.shape[:2]:
             raise LabError(
                 f"{sample.name} does not fit into a batch with {first.name}: image {sample.image.shape[:2]}, "
-                f"label {sample.label.shape}, expected {first.image.shape[:2]}. Cache the data set at one size, "
-                "or use batches of one."
+                f"label {sample.label.shape}, expected {first.image.shape[:2]}. Cache the data set at one "
+                "size, or use batches of one."
             )
     images = np.stack([sample.image for sample in samples]).transpose(0, 3, 1, 2)
     labels = np.stack([sample.label for sample in samples])
@@ -259,7 +259,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     weights = torch.exp(-0.5 * (torch.arange(radius + 1) / sigma.cpu()[:, None]) ** 2)
     weights = weights / (weights[:, :1] + 2 * weights[:, 1:].sum(dim=1, keepdim=True))
     weights = weights.to(images, non_blocking=True)[..., None, None, None]
-    # Sums of shifted images: a convolution would be rounded to TF32 or bfloat16 where the device is allowed to.
+    # Sums of shifted images: a convolution may be rounded to TF32, or to bfloat16 under autocast.
     for dim, margins in ((-1, (radius, radius, 0, 0)), (-2, (0, 0, radius, radius))):
         padded, length = F.pad(images, margins, mode="reflect"), images.shape[dim]
         images = images * weights[:, 0]

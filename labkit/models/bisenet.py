@@ -86,8 +86,8 @@ class AttentionRefinement(nn.Module):
         if self.norm.training and maps.shape[0] < 2:
             raise LabError(
                 "BiSeNet cannot train on a batch of one image: its attention modules normalise one value per "
-                "image and channel, and a single value has no variance. Use a batch size of at least 2 (and drop "
-                "a last batch of one), or put the network's batch norms into evaluation mode."
+                "image and channel, and a single value has no variance. Use a batch size of at least 2 (and "
+                "drop a last batch of one), or put the network's batch norms into evaluation mode."
             )
         return maps * torch.sigmoid(self.norm(self.conv(global_average(maps))))
 

@@ -4,32 +4,48 @@ The functions load on first use, so that importing this package costs nothing.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "class_frequencies": "domains",
-    "class_iou_bars": "bars",
-    "channel_statistics": "domains",
-    "confusion_figure": "confusions",
-    "draw_label_map": "label_maps",
-    "feature_projection": "features",
-    "label_map_figure": "label_maps",
-    "learning_curves": "curves",
-    "Panel": "panels",
-    "prediction_panels": "panels",
-    "score_curves": "curves",
-    "slider": "frames",
-    "statistics_by_channel": "features",
-    "styles_figure": "label_maps",
-    "theme": "style",
-}
+if TYPE_CHECKING:  # read by editors, and by the book to know which sources a notebook depends on
+    from labkit.plots.bars import class_iou_bars
+    from labkit.plots.confusions import confusion_figure
+    from labkit.plots.curves import learning_curves, score_curves
+    from labkit.plots.domains import channel_statistics, class_frequencies
+    from labkit.plots.features import feature_projection, statistics_by_channel
+    from labkit.plots.frames import slider
+    from labkit.plots.label_maps import draw_label_map, label_map_figure, styles_figure
+    from labkit.plots.panels import Panel, prediction_panels
+    from labkit.plots.style import theme
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "Panel",
+    "channel_statistics",
+    "class_frequencies",
+    "class_iou_bars",
+    "confusion_figure",
+    "draw_label_map",
+    "feature_projection",
+    "label_map_figure",
+    "learning_curves",
+    "prediction_panels",
+    "score_curves",
+    "slider",
+    "statistics_by_channel",
+    "styles_figure",
+    "theme",
+]
+
+_MODULES = ("bars", "confusions", "curves", "domains", "features", "frames", "label_maps", "panels", "style")
 
 
 def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in __all__:
+        for module in _MODULES:
+            found = getattr(import_module(f"{__name__}.{module}"), name, None)
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -66,7 +66,7 @@ def stripes(height: int, width: int) -> np.ndarray:
 def color_label(label: np.ndarray, look: str = "cityscapes") -> np.ndarray:
     """Colour a map of trainIds: ``(H, W)`` to uint8 RGB ``(H, W, 3)``.
 
-    Ignored pixels are black in Cityscapes' colours, striped in the readable ones (their pole is nearly black).
+    Ignored pixels are black in Cityscapes' colours, striped in the readable ones, whose pole is dark.
     """
     table = np.zeros((256, 3), dtype=np.uint8)
     table[:NUM_CLASSES] = palette(look)

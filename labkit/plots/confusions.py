@@ -87,7 +87,7 @@ def confusion_figure(confusion: np.ndarray, *, classes: Sequence[str] = CLASS_NA
     ax.tick_params(axis="x", rotation=90, labelcolor=INK)
     ax.tick_params(axis="y", rotation=0, labelcolor=INK)
     ax.grid(False)
-    ax.set_title("Where the pixels of each class went,\u2009%  (rows: truth, columns: prediction)")
+    ax.set_title("Where each class's pixels went, in\u2009% (row: truth)")
     lines = [f"{truth} taken for {prediction}: {percent(share, 0)}" for truth, prediction, share in mistakes]
     figure.text(LEFT / WIDTH, 0.1 / height, "\n".join(lines), va="bottom", fontsize=SMALL, linespacing=1.55)
     return figure

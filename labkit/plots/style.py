@@ -97,12 +97,22 @@ class Figure(MatplotlibFigure):
 
     def png(self) -> bytes:
         """The figure as a PNG file, the same bytes for the same figure."""
+        if self.get_layout_engine() is not None:
+            with theme():
+                self.draw_without_rendering()
+            self.set_layout_engine("none")  # a second pass would move everything by a hair
         file = io.BytesIO()
         self.savefig(file, format="png", metadata={"Software": None})
         return file.getvalue()
 
     def _repr_png_(self) -> bytes:
         return self.png()
+
+    def _ipython_display_(self) -> None:
+        # Once pyplot is loaded, notebooks crop figures in their own way; ours look the same before and after.
+        from IPython.display import Image, display
+
+        display(Image(self.png(), format="png"))
 
 
 def new_figure(height: float, *, width: float = WIDTH, layout: str | None = "constrained") -> Figure:

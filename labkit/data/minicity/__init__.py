@@ -1,4 +1,4 @@
-"""MiniCity: generated street scenes in three styles, all 19 Cityscapes classes, the same pixels on every machine."""
+"""MiniCity: generated street scenes in three styles, all 19 classes, the same pixels on every machine."""
 
 from labkit.data.minicity.dataset import SPLITS, STYLES, VERSION, MiniCity
 

@@ -20,7 +20,7 @@ class MiniCity:
     """Generated street scenes with ground truth, a :class:`labkit.data.dataset.SegmentationDataset`.
 
     Args:
-        style: ``"game"`` (after GTA5), ``"toon"`` (after SYNTHIA, 16 classes) or ``"real"`` (after Cityscapes).
+        style: ``"game"`` (after GTA5), ``"toon"`` (after SYNTHIA, 16 classes), ``"real"`` (after Cityscapes).
         split: ``"train"``, ``"val"`` or ``"test"``: different scenes.
         size: height and width in pixels, each 16–4096. The same scenes at any size.
         count: how many pictures; the first ones do not depend on it.
@@ -32,7 +32,12 @@ class MiniCity:
     """
 
     def __init__(
-        self, style: str, split: str = "train", size: tuple[int, int] = (128, 256), count: int = 200, seed: int = 0
+        self,
+        style: str,
+        split: str = "train",
+        size: tuple[int, int] = (128, 256),
+        count: int = 200,
+        seed: int = 0,
     ):
         if style not in STYLE_BY_NAME:
             raise UnknownNameError("MiniCity style", style, STYLES)
@@ -51,7 +56,9 @@ class MiniCity:
 
     def __getitem__(self, index: int) -> Sample:
         if not -self.count <= index < self.count:
-            raise IndexError(f"{self.name} {self.split} has {self.count} pictures; there is no number {index}")
+            raise IndexError(
+                f"{self.name} {self.split} has {self.count} pictures; there is no number {index}"
+            )
         index = int(index) % self.count
         dice = Dice("MiniCity", VERSION, self.style, self.split, self.seed, index)
         image, label = render(sample_scene(STYLE_BY_NAME[self.style], dice), *self.size)
@@ -74,7 +81,9 @@ def _checked_size(size) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in size)
     except (TypeError, ValueError):
-        raise LabError(f"a MiniCity size is a height and a width in pixels, such as (128, 256); not {size!r}") from None
+        raise LabError(
+            f"a MiniCity size is a height and a width in pixels, such as (128, 256); not {size!r}"
+        ) from None
     if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
         raise LabError(f"a MiniCity picture has {SMALLEST} to {LARGEST} pixels a side; not {height}×{width}")
     return height, width

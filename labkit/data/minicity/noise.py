@@ -1,8 +1,8 @@
 """Randomness that is the same on every machine: a counter-based integer hash, and textures made of it.
 
 NumPy does not promise that its generators' streams stay the same between versions, so nothing here uses them.
-SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) is a bijection of 64-bit integers whose outputs look random; draw
-number ``n`` of a stream is the mixed value of ``key + n · golden ratio``.
+SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) is a bijection of 64-bit integers whose outputs look random;
+draw number ``n`` of a stream is the mixed value of ``key + n · golden ratio``.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Dice:
 
 
 def hash_grid(key: int, height: int, width: int) -> np.ndarray:
-    """uint64 ``(height, width)``: independent random bits in every cell, a pure function of key, row and column."""
+    """uint64 ``(height, width)``: random bits in every cell, a pure function of key, row and column."""
     rows = np.arange(height, dtype=np.uint64)[:, None] * np.uint64(_MIX_1)
     cols = np.arange(width, dtype=np.uint64)[None, :] * np.uint64(_GOLDEN)
     value = rows + cols + np.uint64(key)  # wraps round at 2⁶⁴, as it should
@@ -114,8 +114,8 @@ def _stretch(coarse: np.ndarray, factor: int) -> np.ndarray:
 def tile(name: str, largest: int) -> np.ndarray:
     """Value noise, float32 ``(TILE·TILE,)`` in [−1, 1], tiling without a seam.
 
-    Octaves from ``largest`` cells down to one, each half as strong as the one before. Flat, because it is read
-    at computed indices.
+    Octaves from ``largest`` cells down to one, each half as strong as the one before. Flat, because it is
+    read at computed indices.
     """
     total = np.zeros((TILE, TILE), dtype=np.int64)
     cells, weight = largest, 256

@@ -1,12 +1,13 @@
 """From a scene to pixels: project, fill, shade, photograph.
 
-Every flat piece of the scene is filled, in painting order, into one map of piece numbers. The label is read from that
-map, and so is the image: what the label says is what the picture shows. Shading is deferred: only what is still
-seen gets a texture. The map has two samples per pixel each way; the image averages them, the label takes one of them, so
-that edges look soft and labels stay exact.
+Every flat piece of the scene is filled, in painting order, into one map of piece numbers. The label is read
+from that map, and so is the image: what the label says is what the picture shows. Shading is deferred: only
+what is still seen gets a texture. The map has two samples per pixel each way; the image averages them, the
+label takes one of them, so that edges look soft and labels stay exact.
 
-Only additions, subtractions, multiplications, divisions and square roots of IEEE numbers, and integers, decide what
-comes out; their results are the same on every machine. (Sines, powers, sums and matrix products are not.)
+Only additions, subtractions, multiplications, divisions and square roots of IEEE numbers, and integers,
+decide what comes out; their results are the same on every machine. (Those of sines, powers, float sums and
+matrix products are not.)
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ from labkit.data.minicity.scene import (
     ROAD,
     STONE,
     Scene,
-    Surface,
+    Thing,
 )
-from labkit.data.minicity.shapes import ELLIPSE, ID, LEAFY, QUAD, shape
+from labkit.data.minicity.shapes import ELLIPSE, ID, LEAFY, QUAD, Shape, shape
 from labkit.labels import IGNORE
 
 NEAR = 0.6
 """Nothing nearer than this is drawn."""
 LARGEST_SUPERSAMPLED = 512 * 1024
-"""Larger pictures have one sample per pixel; they are sharp enough, and it saves three quarters of the memory."""
+"""Larger pictures have one sample per pixel: sharp enough, and it saves three quarters of the memory."""
 
 
 class Mesh(NamedTuple):
@@ -64,70 +65,87 @@ class Mesh(NamedTuple):
 
 def build_mesh(scene: Scene) -> Mesh:
     """Turn surfaces and things into pieces, from the back to the front."""
-    items = []
-    for surface in scene.surfaces:
-        items.append((surface.layer, -surface.depth, len(items), surface))
-    for thing in scene.things:
-        length = shape(thing.kind, thing.variant).footprint[1 - thing.heading % 2]
-        items.append((thing.layer, 0.5 * length - thing.z, len(items), thing))
-    items.sort(key=lambda item: item[:3])
+    surfaces, things = scene.surfaces, scene.things
+    bodies = [shape(thing.kind, thing.variant) for thing in things]
+    count = np.array([len(body.label) for body in bodies], dtype=np.int64)
+    flat = len(surfaces)
 
-    corners, label, form, closed, card, ground, material, inks, colors, grain = ([] for _ in range(10))
-    pieces = 0
-    for layer, _, _, item in items:
-        if isinstance(item, Surface):
-            corners.append([item.corners])
-            label.append((item.label,))
-            form.append((QUAD,))
-            closed.append((False,))
-            card.append((False,))
-            ground.append((layer == GROUND,))
-            material.append((item.material,))
-            colors.extend(item.colors)
-            inks.append((len(item.colors),))
-            if item.grain:
-                grain.append((pieces, *item.grain))
-            pieces += 1
-        else:
-            body = shape(item.kind, item.variant)
-            count = len(body.label)
-            table = [item.colors[r] if r in item.colors else FIXED_COLORS[r] for r in body.roles]
-            kinds = [LEAVES if r.startswith("leaf") else GLOW if r in GLOWING else PLAIN for r in body.roles]
-            corners.append(_placed(body.corners, item))
-            label.append(body.label)
-            form.append(body.form)
-            closed.append(body.closed)
-            card.append(~body.closed)
-            ground.append((False,) * count)
-            roles = body.role.tolist()
-            material.append([kinds[r] for r in roles])
-            colors.extend([table[r] for r in roles])
-            inks.append((1,) * count)
-            pieces += count
-    widths = np.concatenate(inks).astype(np.int64)
-    grains = np.zeros((pieces, 7))
-    for piece, *numbers in grain:
-        grains[piece, : len(numbers)] = numbers
+    # Which is painted when: by layer, then from far to near, then in the order of the scene.
+    keys = [(surface.layer, -surface.depth) for surface in surfaces]
+    for thing, body in zip(things, bodies, strict=True):
+        keys.append((thing.layer, 0.5 * body.footprint[1 - thing.heading % 2] - thing.z))
+    turn = np.empty(len(keys), dtype=np.int64)
+    turn[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+    order = np.argsort(np.concatenate((turn[:flat], np.repeat(turn[flat:], count))), kind="stable")
+
+    def joined(of_surfaces: list, of_bodies: list, dtype) -> np.ndarray:
+        """One array over all pieces, in painting order."""
+        return np.concatenate([np.array(of_surfaces), *of_bodies]).astype(dtype)[order]
+
+    # Colours: the surfaces' own, then each thing's colour by role.
+    colors = [color for surface in surfaces for color in surface.colors]
+    widths = np.array([len(surface.colors) for surface in surfaces], dtype=np.int64)
+    roles = [
+        (thing.colors[role] if role in thing.colors else FIXED_COLORS[role])
+        for thing, body in zip(things, bodies, strict=True)
+        for role in body.roles
+    ]
+    role_count = np.array([len(body.roles) for body in bodies], dtype=np.int64)
+    row = np.concatenate([np.zeros(0, np.int64), *(body.role for body in bodies)]) + np.repeat(
+        np.cumsum(role_count) - role_count, count
+    )
+    pieces = len(order)
+    ink = np.concatenate((np.cumsum(widths) - widths, len(colors) + np.arange(pieces - flat)))
+    place = np.empty(pieces, dtype=np.int64)
+    place[order] = np.arange(pieces)
+    owner = np.concatenate((np.repeat(place[:flat], widths), place[flat:]))
+
+    grain = np.zeros((pieces, 7), dtype=np.float32)
+    for index, surface in enumerate(surfaces):
+        grain[place[index], : len(surface.grain)] = surface.grain
+    corners = np.concatenate(
+        (np.array([surface.corners for surface in surfaces]), _placed(things, bodies, count))
+    )
+    closed = joined([surface.closed for surface in surfaces], [body.closed for body in bodies], bool)
+    is_thing = order >= flat
     return Mesh(
-        np.concatenate(corners),
-        np.concatenate(label).astype(np.uint8),
-        np.concatenate(form).astype(np.uint8),
-        np.concatenate(closed).astype(bool),
-        np.concatenate(card).astype(bool),
-        np.concatenate(ground).astype(bool),
-        np.concatenate(material).astype(np.uint8),
-        np.cumsum(widths) - widths,
-        np.array(colors, dtype=np.float64),
-        np.repeat(np.arange(pieces), widths),
-        grains.astype(np.float32),
+        corners=corners[order],
+        label=joined([surface.label for surface in surfaces], [body.label for body in bodies], np.uint8),
+        form=joined([QUAD] * flat, [body.form for body in bodies], np.uint8),
+        closed=closed,
+        card=is_thing & ~closed,
+        ground=joined([surface.layer == GROUND for surface in surfaces], [np.zeros(pieces - flat)], bool),
+        material=joined(
+            [surface.material for surface in surfaces], [_materials(b) for b in bodies], np.uint8
+        ),
+        ink=ink[order],
+        colors=np.concatenate(
+            (np.array(colors, dtype=np.float64), np.array(roles, dtype=np.float64).reshape(-1, 3)[row])
+        ),
+        owner=owner,
+        grain=grain,
     )
 
 
-def _placed(corners: np.ndarray, thing) -> np.ndarray:
-    """A shape's corners, scaled, turned by quarter turns and moved to where it stands."""
-    x, y, z = (corners[:, :, axis] * thing.scale[axis] for axis in range(3))
-    x, z = ((x, z), (z, -x), (-x, -z), (-z, x))[thing.heading % 4]
-    return np.stack((x + thing.x, y, z + thing.z), axis=2)
+def _materials(body: Shape) -> np.ndarray:
+    """What a shape's pieces are made of, told from the names of their roles."""
+    of_role = [LEAVES if r.startswith("leaf") else GLOW if r in GLOWING else PLAIN for r in body.roles]
+    return np.array(of_role)[body.role]
+
+
+def _placed(things: list[Thing], bodies: list[Shape], count: np.ndarray) -> np.ndarray:
+    """The corners of all shapes, scaled, turned by quarter turns and moved to where they stand."""
+    corners = np.concatenate([np.zeros((0, 4, 3)), *(body.corners for body in bodies)])
+
+    def each(values: list) -> np.ndarray:
+        return np.repeat(np.array(values, dtype=np.float64), count)[:, None]
+
+    x, y, z = (corners[:, :, axis] * each([thing.scale[axis] for thing in things]) for axis in range(3))
+    along = each([(1, 0, -1, 0)[thing.heading % 4] for thing in things])
+    aside = each([(0, 1, 0, -1)[thing.heading % 4] for thing in things])
+    moved_x = x * along + z * aside + each([thing.x for thing in things])
+    moved_z = z * along - x * aside + each([thing.z for thing in things])
+    return np.stack((moved_x, y, moved_z), axis=2)
 
 
 class Frame(NamedTuple):
@@ -141,14 +159,18 @@ class Frame(NamedTuple):
 
 
 def frame_of(scene: Scene, height: int, width: int) -> Frame:
-    """The camera's numbers at this many samples; other aspect ratios keep the picture's diagonal field of view roughly."""
+    """The camera's numbers at this many samples; a squarer picture shows less to the sides and more above."""
     camera = scene.camera
     focal = camera.focal * math.sqrt(2.0 * width * height)
     return Frame(height, width, focal, camera.horizon * height, camera.centre * width)
 
 
 class Projected(NamedTuple):
-    """Pieces on the sampling grid: corner columns and rows ``(n, 4)``, what is visible, the planes and normals."""
+    """Pieces on the sampling grid: ``col`` and ``row`` of corners ``(n, 4)``, visibility, depth in metres.
+
+    ``plane`` ``(n, 3)`` gives 1/z = a·dx + b·dy + c along the ray (dx, dy, 1); normals have length 1 and
+    face us.
+    """
 
     col: np.ndarray
     row: np.ndarray
@@ -158,8 +180,10 @@ class Projected(NamedTuple):
     depth: np.ndarray
 
 
-def project(corners: np.ndarray, form: np.ndarray, closed: np.ndarray, scene: Scene, frame: Frame) -> Projected:
-    """Perspective projection. ``plane`` ``(n, 3)`` gives 1/z = a·dx + b·dy + c along the ray (dx, dy, 1)."""
+def project(
+    corners: np.ndarray, form: np.ndarray, closed: np.ndarray, scene: Scene, frame: Frame
+) -> Projected:
+    """Perspective projection of corners ``(n, 4, 3)`` in metres; ``closed`` ones facing away are hidden."""
     x = corners[:, :, 0] - scene.camera.x
     y = corners[:, :, 1] - scene.camera.height
     z = corners[:, :, 2]
@@ -173,7 +197,7 @@ def project(corners: np.ndarray, form: np.ndarray, closed: np.ndarray, scene: Sc
     bx, by, bz = x[:, 3] - x[:, 1], y[:, 3] - y[:, 1], z[:, 3] - z[:, 1]
     nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
     toward = nx * x[:, 0] + ny * y[:, 0] + nz * z[:, 0]
-    # Corners run counter-clockwise seen from outside in a frame with z ahead (left-handed): outward is −n.
+    # x right, y up, z ahead is a left-handed frame: corners counter-clockwise from outside give an inward n.
     hidden = closed & (toward <= 0)
     safe = np.where(toward == 0, 1.0, toward)
     plane = np.stack((nx / safe, ny / safe, nz / safe), axis=1)
@@ -184,11 +208,13 @@ def project(corners: np.ndarray, form: np.ndarray, closed: np.ndarray, scene: Sc
     return Projected(col, row, ~(outside | hidden | (toward == 0)), plane, normal, depth)
 
 
-def fill(col: np.ndarray, row: np.ndarray, form: np.ndarray, keep: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Fill convex pieces in order: int32 ``(height·width,)``, 0 where there is none, else the last piece's number + 1.
+def fill(
+    col: np.ndarray, row: np.ndarray, form: np.ndarray, keep: np.ndarray, height: int, width: int
+) -> np.ndarray:
+    """Fill convex pieces in order: int32 ``(height·width,)``, the last piece's number + 1, or 0 for none.
 
-    A sample belongs to a piece when its centre does. All pieces are cut into rows at once, all rows into samples at
-    once; the one assignment at the end writes in painting order, and the last writer stays.
+    A sample belongs to a piece when its centre does. All pieces are cut into rows at once, all rows into
+    samples at once; the one assignment at the end writes in painting order, and the last writer stays.
     """
     top, bottom = row.min(axis=1), row.max(axis=1)
     left, right = col.min(axis=1), col.max(axis=1)
@@ -236,13 +262,31 @@ def fill(col: np.ndarray, row: np.ndarray, form: np.ndarray, keep: np.ndarray, h
     return out
 
 
-# Texture strengths by material: fine grain (cells per metre, strength), coarse stains (cells per metre, strength).
-_FINE = {ROAD: (40, 1.0), PAVING: (24, 0.05), GRASS: (14, 0.2), FACADE: (9, 1.0), STONE: (16, 0.1), LEAVES: (9, 0.4), PAINT: (20, 0.12)}
-_COARSE = {ROAD: (2.2, 0.9), PAVING: (1.2, 0.05), GRASS: (1.3, 0.16), FACADE: (0.7, 0.8), STONE: (1.0, 0.1), LEAVES: (1.9, 0.16), PAINT: (3.0, 0.12)}
+# Texture by material, as (cells per metre, strength): fine grain, coarse stains.
+_FINE = {
+    ROAD: (40, 1.0),
+    PAVING: (24, 0.05),
+    GRASS: (14, 0.2),
+    FACADE: (9, 1.0),
+    STONE: (16, 0.1),
+    LEAVES: (9, 0.4),
+    PAINT: (20, 0.12),
+}
+_COARSE = {
+    ROAD: (2.2, 0.9),
+    PAVING: (1.2, 0.05),
+    GRASS: (1.3, 0.16),
+    FACADE: (0.7, 0.8),
+    STONE: (1.0, 0.1),
+    LEAVES: (1.9, 0.16),
+    PAINT: (3.0, 0.12),
+}
 
 
-def _texture(scene: Scene, mesh: Mesh, projected: Projected, frame: Frame, seen: np.ndarray, haze: np.ndarray):
-    """Colour rows ``ink`` and brightness ``shade`` of every sample, and ``haze`` corrected where depth varies in a piece."""
+def _texture(
+    scene: Scene, mesh: Mesh, projected: Projected, frame: Frame, seen: np.ndarray, haze: np.ndarray
+):
+    """Colour row and brightness of every sample; corrects ``haze`` in place where depth varies."""
     ink = mesh.ink[seen]
     shade = np.ones(len(seen), dtype=np.float32)
     material_of = mesh.material
@@ -292,7 +336,9 @@ def _texture(scene: Scene, mesh: Mesh, projected: Projected, frame: Frame, seen:
     if len(part):
         course = np.floor(v[part] / np.float32(0.32))
         across = u[part] / np.float32(0.64) + course * np.float32(0.5)
-        joint = (v[part] / np.float32(0.32) - course < np.float32(0.14)) | (across - np.floor(across) < np.float32(0.08))
+        joint = (v[part] / np.float32(0.32) - course < np.float32(0.14)) | (
+            across - np.floor(across) < np.float32(0.08)
+        )
         light[part] *= np.where(joint & (z[part] < 40), np.float32(0.84), np.float32(1.0))
     part = np.flatnonzero(material == PAVING)
     if len(part):
@@ -313,7 +359,7 @@ def _noise(name: str, largest: int, u: np.ndarray, v: np.ndarray, scale: np.ndar
 
 
 def _facade(grain: np.ndarray, piece: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Which of a house's colours: 0 wall, 1 window, 2 bright window, 3 frame or cornice, 4 shop window, 5 shop front."""
+    """Which colour of a house: 0 wall, 1 window, 2 bright window, 3 frame, 4 shop window, 5 shop."""
     bay, storey, wide, high, shop, top, salt = (grain[:, k][piece] for k in range(7))
     across = u / bay
     column = np.floor(across)
@@ -324,10 +370,16 @@ def _facade(grain: np.ndarray, piece: np.ndarray, u: np.ndarray, v: np.ndarray) 
     margin = (np.float32(1.0) - wide) * np.float32(0.5)
     sill = (np.float32(1.0) - high) * np.float32(0.45)
     frame = np.float32(0.05)
-    inside = (across > margin) & (across < np.float32(1.0) - margin) & (upward > sill) & (upward < sill + high)
+    inside = (
+        (across > margin) & (across < np.float32(1.0) - margin) & (upward > sill) & (upward < sill + high)
+    )
     edge = (across > margin - frame) & (across < np.float32(1.0) - margin + frame)
     edge &= (upward > sill - frame) & (upward < sill + high + frame)
-    mixed = (column + 512).astype(np.int64) * 7919 + (floor + 8).astype(np.int64) * 104729 + salt.astype(np.int64) * 31
+    mixed = (
+        (column + 512).astype(np.int64) * 7919
+        + (floor + 8).astype(np.int64) * 104729
+        + salt.astype(np.int64) * 31
+    )
     bright = ((mixed * 2654435761) >> 16) % 5 == 0
     out = np.where(inside, np.where(bright, 2, 1), np.where(edge, 3, 0))
     low = v < shop
@@ -344,7 +396,9 @@ def _sky(scene: Scene, frame: Frame, where: np.ndarray) -> tuple[np.ndarray, np.
     """For sky samples: how far towards the horizon's colour, and how much cloud, both 0–1."""
     rows, cols = np.divmod(where.astype(np.int32), np.int32(frame.width))
     dx = (cols.astype(np.float32) + np.float32(0.5 - frame.centre)) / np.float32(frame.focal)
-    dy = np.maximum((np.float32(frame.horizon - 0.5) - rows.astype(np.float32)) / np.float32(frame.focal), np.float32(0))
+    dy = np.maximum(
+        (np.float32(frame.horizon - 0.5) - rows.astype(np.float32)) / np.float32(frame.focal), np.float32(0)
+    )
     low = np.float32(1.0) / (np.float32(1.0) + np.float32(5.0) * dy)
     distance = np.float32(40.0) / (dy + np.float32(0.12))  # clouds lie on a ceiling
     shift = np.float32(scene.noise_key % 512)
@@ -386,7 +440,9 @@ def render(scene: Scene, height: int, width: int) -> tuple[np.ndarray, np.ndarra
     if scene.style.bonnet:
         _bonnet(scene, frame, channels, label)
     if scale == 2:
-        channels = [(c[::2, ::2] + c[1::2, ::2] + (c[::2, 1::2] + c[1::2, 1::2])) * np.float32(0.25) for c in channels]
+        channels = [
+            (c[::2, ::2] + c[1::2, ::2] + (c[::2, 1::2] + c[1::2, 1::2])) * np.float32(0.25) for c in channels
+        ]
         label = np.ascontiguousarray(label[1::2, 1::2])
     return photograph(scene, channels), label
 
@@ -445,13 +501,17 @@ def _bonnet(scene: Scene, frame: Frame, channels: list[np.ndarray], label: np.nd
 
 
 def photograph(scene: Scene, channels: list[np.ndarray]) -> np.ndarray:
-    """The lens and the sensor: blur, vignette, colour response, noise; float ``(H, W)`` ×3 to uint8 ``(H, W, 3)``."""
+    """The lens and the sensor (blur, vignette, colour, noise); float ``(H, W)`` ×3 to uint8 ``(H, W, 3)``."""
     lens = scene.style.lens
     height, width = channels[0].shape
     if lens.blur:
-        for _ in range(max(1, (height + 64) // 192)):  # the lens does not know the sensor: wider in larger pictures
+        for _ in range(
+            max(1, (height + 64) // 192)
+        ):  # the lens does not know the sensor: wider in larger pictures
             channels = [_blurred(channel, np.float32(lens.blur)) for channel in channels]
-    y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)) / np.float32(height) - np.float32(0.5)
+    y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)) / np.float32(height) - np.float32(
+        0.5
+    )
     x = (np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5)) / np.float32(width) - np.float32(0.5)
     fall = np.float32(1.0) - np.float32(lens.vignette) * (x * x + y * y) * np.float32(1.4)
     red, green, blue = channels
@@ -462,7 +522,13 @@ def photograph(scene: Scene, channels: list[np.ndarray]) -> np.ndarray:
         value = grey + (channel - grey) * np.float32(lens.saturation)
         value = value * fall * np.float32(lens.gain[c] / 255.0) + np.float32(lens.lift[c] / 255.0)
         value = np.clip(value, 0, 1)
-        value += np.float32(lens.contrast) * value * (np.float32(1) - value) * (value + value - np.float32(1)) * np.float32(2)
+        value += (
+            np.float32(lens.contrast)
+            * value
+            * (np.float32(1) - value)
+            * (value + value - np.float32(1))
+            * np.float32(2)
+        )
         value *= np.float32(255)
         if bits is not None:
             first = (bits >> np.uint64(16 * c)) & np.uint64(255)

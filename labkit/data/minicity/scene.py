@@ -1,6 +1,7 @@
 """What stands where: a street sampled from a style, in metres. Nothing here knows of pixels.
 
-The street runs along z away from the camera, x to the right, y up; the road's middle is x = 0 and the camera stands at z = 0.
+The street runs along z away from the camera, x to the right, y up; the road's middle is x = 0, the camera
+stands at z = 0.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ BEHIND = -3.0
 PLAIN, ROAD, PAVING, GRASS, FACADE, STONE, BARS, LEAVES, PAINT, GLOW = range(10)
 
 # Painting order: a later layer covers an earlier one; within a layer the far comes before the near.
-GROUND, BACKDROP, BORDER, STREET, FRONT = range(5)
+GROUND, BACKDROP, BORDER, STREET = range(4)
 
 
 class Camera(NamedTuple):
-    """Position (x, height), focal length in picture widths (of a 2:1 picture), horizon and centre as shares of height and width."""
+    """Where it stands (x, height) and how it looks.
+
+    ``focal`` is in widths of a 2:1 picture; ``horizon`` and ``centre`` place the vanishing point, as shares
+    of the picture's height and width.
+    """
 
     x: float
     height: float
@@ -34,7 +39,7 @@ class Camera(NamedTuple):
 
 
 class Surface(NamedTuple):
-    """One flat quadrilateral, its label, colours and material.
+    """One flat quadrilateral, its label, colours and material; a ``closed`` one is not seen from behind.
 
     ``grain`` holds the texture's numbers: for façades (bay width, storey height, window's share of width, of
     height, height of the shop floor, a hash).
@@ -47,10 +52,11 @@ class Surface(NamedTuple):
     layer: int
     depth: float
     grain: tuple[float, ...] = ()
+    closed: bool = False
 
 
 class Thing(NamedTuple):
-    """A shape placed in the street: heading in quarter turns (0 drives away from us), scale, and its colours by role."""
+    """A shape placed in the street: heading in quarter turns (0 faces away), scale, colours by role."""
 
     kind: str
     variant: int
@@ -92,10 +98,11 @@ def tinted(color: Color, factor: float) -> Color:
 
 
 FIXED_COLORS: dict[str, Color] = {
-    "under": (38, 38, 42), "glass": (52, 64, 76), "tyre": (30, 30, 32), "hub": (150, 152, 156), "tail light": (206, 36, 30),
-    "head light": (244, 240, 220), "plate": (236, 232, 214), "display": (36, 34, 32), "spokes": (120, 122, 122),
-    "shoes": (40, 36, 36), "lamp": (236, 232, 210), "back": (40, 42, 44), "housing": (24, 26, 26), "unlit": (54, 50, 46),
-    "red": (255, 52, 40), "amber": (255, 190, 50), "green": (60, 240, 140), "face": (246, 246, 244), "mark": (40, 40, 44),
+    "under": (38, 38, 42), "glass": (52, 64, 76), "tyre": (30, 30, 32), "hub": (150, 152, 156),
+    "tail light": (206, 36, 30), "head light": (244, 240, 220), "plate": (236, 232, 214),
+    "display": (36, 34, 32), "spokes": (120, 122, 122), "shoes": (40, 36, 36), "lamp": (236, 232, 210),
+    "back": (40, 42, 44), "housing": (24, 26, 26), "unlit": (54, 50, 46), "red": (255, 52, 40),
+    "amber": (255, 190, 50), "green": (60, 240, 140), "face": (246, 246, 244), "mark": (40, 40, 44),
     "bark": (96, 78, 62), "bag": (70, 50, 44),
 }  # fmt: skip
 GLOWING = frozenset({"red", "amber", "green", "tail light", "head light"})
@@ -144,7 +151,7 @@ class _Street:
         self.paving = tinted(d.pick(style.paving), d.between(0.92, 1.06))
         self.marking = d.pick(style.marking)
 
-    # ---- small pieces -------------------------------------------------------------------------------------------
+    # ---- small pieces
 
     def flat(self, x0, x1, z0, z1, label: str, color: Color, material: int, layer: int = GROUND) -> None:
         """A rectangle on the ground."""
@@ -156,10 +163,14 @@ class _Street:
         corners = ((x, y0, z0), (x, y0, z1), (x, y1, z1), (x, y1, z0))
         self.surfaces.append(Surface(corners, ID[label], colors, material, layer, z1, grain))
 
-    def across(self, z, x0, x1, y0, y1, label, colors, material, layer=BACKDROP, grain=(), depth=None) -> None:
+    def across(
+        self, z, x0, x1, y0, y1, label, colors, material, layer=BACKDROP, grain=(), depth=None
+    ) -> None:
         """An upright surface that faces us."""
         corners = ((x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z))
-        self.surfaces.append(Surface(corners, ID[label], colors, material, layer, z if depth is None else depth, grain))
+        self.surfaces.append(
+            Surface(corners, ID[label], colors, material, layer, z if depth is None else depth, grain)
+        )
 
     def put(self, kind, x, z, heading=0, variant=0, scale=1.0, layer=STREET, wide=1.0, **colors) -> None:
         """Place a thing, with its shadow."""
@@ -171,19 +182,54 @@ class _Street:
         height = min(shape(kind, variant).height * scale, 6.0)
         plant = kind in ("tree", "palm", "conifer", "bush")
         if w > 0.5 and length > 0.5:  # the dark below a car is there in any light
-            self.shades.append(Shade(_rectangle(x, z, w + 0.18, length + 0.18), plant, 0.4 if plant else 0.95, 0.2 if plant else 0.55))
+            self.shades.append(
+                Shade(
+                    _rectangle(x, z, w + 0.18, length + 0.18),
+                    plant,
+                    0.4 if plant else 0.95,
+                    0.2 if plant else 0.55,
+                )
+            )
         sx, sy, sz = self.light.sun
         reach = height / sy if plant else 0.62 * height / sy
         dx, dz = -sx * reach, -sz * reach
         if plant and kind != "bush":
             r = (1.2 if kind == "palm" else 2.2) * scale
             self.shades.append(Shade(_rectangle(x + dx, z + dz, r, r), True, 0.75))
-            self.shades.append(Shade(((x - 0.12, z), (x + 0.12, z), (x + dx + 0.12, z + dz), (x + dx - 0.12, z + dz)), False, 0.7))
+            self.shades.append(
+                Shade(
+                    ((x - 0.12, z), (x + 0.12, z), (x + dx + 0.12, z + dz), (x + dx - 0.12, z + dz)),
+                    False,
+                    0.7,
+                )
+            )
         elif dx * dx + dz * dz > 0.04:
             side = w if dx > 0 else -w
             ahead = length if dz > 0 else -length
-            self.shades.append(Shade(((x - side, z + ahead), (x + side, z - ahead), (x + side + dx, z - ahead + dz), (x - side + dx, z + ahead + dz)), False, 0.85))
-            self.shades.append(Shade(((x + side, z + ahead), (x + side, z - ahead), (x + side + dx, z - ahead + dz), (x + side + dx, z + ahead + dz)), False, 0.85))
+            self.shades.append(
+                Shade(
+                    (
+                        (x - side, z + ahead),
+                        (x + side, z - ahead),
+                        (x + side + dx, z - ahead + dz),
+                        (x - side + dx, z + ahead + dz),
+                    ),
+                    False,
+                    0.85,
+                )
+            )
+            self.shades.append(
+                Shade(
+                    (
+                        (x + side, z + ahead),
+                        (x + side, z - ahead),
+                        (x + side + dx, z - ahead + dz),
+                        (x + side + dx, z + ahead + dz),
+                    ),
+                    False,
+                    0.85,
+                )
+            )
 
     def clear(self, z: float, margin: float = 0.0) -> bool:
         """Whether z lies outside every crossing."""
@@ -194,7 +240,7 @@ class _Street:
         cuts = [start, *(z for pair in self.crossings for z in pair), end]
         return [(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=True) if b > a]
 
-    # ---- ground -------------------------------------------------------------------------------------------------
+    # ---- ground
 
     def ground(self) -> None:
         """Open ground, road, pavements, verges, crossings, markings, rails."""
@@ -208,7 +254,15 @@ class _Street:
                 outer = x + side * (verge + walk + 3.6)
                 self.flat(min(x, outer), max(x, outer), z0, z1, "sidewalk", self.paving, PAVING)
                 if verge:
-                    self.flat(min(x, x + side * verge), max(x, x + side * verge), z0, z1, "terrain", self.grass, GRASS)
+                    self.flat(
+                        min(x, x + side * verge),
+                        max(x, x + side * verge),
+                        z0,
+                        z1,
+                        "terrain",
+                        self.grass,
+                        GRASS,
+                    )
                 curb = x + side * 0.22
                 self.flat(min(x, curb), max(x, curb), z0, z1, "sidewalk", tinted(self.paving, 1.12), PAINT)
         self.flat(-self.half[-1], self.half[1], BEHIND, FAR, "road", self.road, ROAD)
@@ -217,10 +271,17 @@ class _Street:
         for _ in range(d.count(4 * s.road_patches)):
             x, z = d.between(-self.half[-1], self.half[1] - 2), d.between(3, 45)
             patch = tinted(self.road, d.pick((0.82, 0.9, 1.1)))
-            self.flat(x, min(x + d.between(0.6, 2.6), self.half[1]), z, z + d.between(1, 9), "road", patch, ROAD)
+            self.flat(
+                x, min(x + d.between(0.6, 2.6), self.half[1]), z, z + d.between(1, 9), "road", patch, ROAD
+            )
         self.markings(d)
         if self.rails:
-            for x in (-s.lane_width * 0.5 - 0.72, -s.lane_width * 0.5 + 0.75, s.lane_width * 0.5 - 0.75, s.lane_width * 0.5 + 0.75):
+            for x in (
+                -s.lane_width * 0.5 - 0.72,
+                -s.lane_width * 0.5 + 0.75,
+                s.lane_width * 0.5 - 0.75,
+                s.lane_width * 0.5 + 0.75,
+            ):
                 self.flat(x - 0.07, x + 0.07, BEHIND, FAR, "road", tinted(self.road, 0.66), ROAD)
 
     def markings(self, d: Dice) -> None:
@@ -258,7 +319,7 @@ class _Street:
             self.flat(x - 0.07, x + 0.07, z, min(z + 3.0, z1), "road", color, PAINT)
             z += 8.0
 
-    # ---- along the street ---------------------------------------------------------------------------------------
+    # ---- along the street
 
     def lots(self) -> None:
         """Houses, parks, walls, fences and hedges along both sides, and what closes the view."""
@@ -288,7 +349,9 @@ class _Street:
                 self.border(d, "fence" if d.chance(0.5) else "wall", side, edge, z0, z1, low=True)
             return
         open_ground = ("terrain", self.grass, GRASS) if s.terrain else ("sidewalk", self.paving, PAVING)
-        self.flat(min(side * edge, side * (edge + 40)), max(side * edge, side * (edge + 40)), z0, z1, *open_ground)
+        self.flat(
+            min(side * edge, side * (edge + 40)), max(side * edge, side * (edge + 40)), z0, z1, *open_ground
+        )
         if kind == "park":
             if d.chance(0.25):
                 self.border(d, d.pick(("fence", "wall", "hedge")), side, edge, z0, z1, low=True)
@@ -318,20 +381,52 @@ class _Street:
         bright = tinted(glass, 1.55)
         colors = (wall, glass, bright, tinted(wall, 1.14), tinted(glass, 0.8), shop)
         bay = d.between(*s.bay)
-        grain = (bay, storey, d.between(0.36, 0.58) if not tower else 0.8, d.between(0.48, 0.62), ground_floor, height, 2 * d.whole(0, 1 << 15) + shop_front)
+        grain = (
+            bay,
+            storey,
+            d.between(0.36, 0.58) if not tower else 0.8,
+            d.between(0.48, 0.62),
+            ground_floor,
+            height,
+            2 * d.whole(0, 1 << 15) + shop_front,
+        )
         x = side * front
         self.along(x, z0, z1, 0.0, height, "building", colors, FACADE, grain=grain)
         depth = d.between(9.0, 14.0)
         end = (*colors[:3], *colors[3:5], tinted(wall, 0.8))
-        self.across(z0, min(x, x + side * depth), max(x, x + side * depth), 0.0, height, "building", end, FACADE, grain=grain, depth=z1 + 0.01)
+        self.across(
+            z0,
+            min(x, x + side * depth),
+            max(x, x + side * depth),
+            0.0,
+            height,
+            "building",
+            end,
+            FACADE,
+            grain=grain,
+            depth=z1 + 0.01,
+        )
         if not tower and d.chance(s.pitched):
             roof = tinted(d.pick(s.roofs), d.between(0.9, 1.1))
             rise = d.between(2.0, 3.4)
             ridge = x + side * 3.5
-            over = x - side * 0.35
-            corners = ((over, height - 0.15, z0), (over, height - 0.15, z1), (ridge, height + rise, z1), (ridge, height + rise, z0))
-            self.surfaces.append(Surface(corners, ID["building"], (roof,), STONE, BACKDROP, z1 - 0.001))
-            gable = ((x, height, z0), (x + side * 7.0, height, z0), (ridge, height + rise, z0), (ridge, height + rise, z0))
+            eaves = height - 0.15
+            near, far = (z1, z0) if side > 0 else (z0, z1)  # counter-clockwise as seen from the street
+            corners = (
+                (x, eaves, near),
+                (x, eaves, far),
+                (ridge, height + rise, far),
+                (ridge, height + rise, near),
+            )
+            self.surfaces.append(
+                Surface(corners, ID["building"], (roof,), STONE, BACKDROP, z1 - 0.001, closed=True)
+            )
+            gable = (
+                (x, height, z0),
+                (x + side * 7.0, height, z0),
+                (ridge, height + rise, z0),
+                (ridge, height + rise, z0),
+            )
             self.surfaces.append(Surface(gable, ID["building"], (wall,), PLAIN, BACKDROP, z1 + 0.005))
         sx, sy, sz = self.light.sun
         if sx * side > 0:  # the sun stands behind this house: its shadow falls into the street
@@ -347,19 +442,54 @@ class _Street:
             height = d.between(0.8, 1.3) if low else d.between(1.8, 3.4)
             color = tinted(d.pick(s.walls), d.between(0.9, 1.08))
             colors = (color, tinted(color, 0.8), tinted(color, 1.16))
-            self.across(z0, min(x, x + side * 0.4), max(x, x + side * 0.4), 0, height, "wall", (colors[0],), PLAIN, BORDER, depth=z1 + 0.01)
+            self.across(
+                z0,
+                min(x, x + side * 0.4),
+                max(x, x + side * 0.4),
+                0,
+                height,
+                "wall",
+                (colors[0],),
+                PLAIN,
+                BORDER,
+                depth=z1 + 0.01,
+            )
             self.along(x, z0, z1, 0.0, height, "wall", colors, STONE, BORDER)
-            self.along(x - side * 0.03, z0, z1, height - 0.16, height + 0.02, "wall", (colors[2],), PAINT, BORDER)
+            self.along(
+                x - side * 0.03, z0, z1, height - 0.16, height + 0.02, "wall", (colors[2],), PAINT, BORDER
+            )
         elif kind == "fence":
             height = d.between(0.9, 1.4) if low else d.between(1.5, 2.4)
             color = tinted(d.pick(s.fences), d.between(0.9, 1.1))
             behind = tinted(self.leaf, 0.62)
             style = d.pick((0.14, 0.2, 0.6))
-            self.along(x, z0, z1, 0.0, height, "fence", (color, behind, tinted(color, 1.2)), BARS, BORDER, (style, height))
+            self.along(
+                x,
+                z0,
+                z1,
+                0.0,
+                height,
+                "fence",
+                (color, behind, tinted(color, 1.2)),
+                BARS,
+                BORDER,
+                (style, height),
+            )
         else:
             height = d.between(0.8, 1.2) if low else d.between(1.4, 2.4)
             color = tinted(self.leaf, d.between(0.8, 0.95))
-            self.across(z0, min(x, x + side), max(x, x + side), 0, height, "vegetation", (tinted(color, 0.9),), LEAVES, BORDER, depth=z1 + 0.01)
+            self.across(
+                z0,
+                min(x, x + side),
+                max(x, x + side),
+                0,
+                height,
+                "vegetation",
+                (tinted(color, 0.9),),
+                LEAVES,
+                BORDER,
+                depth=z1 + 0.01,
+            )
             self.along(x, z0, z1, 0.0, height, "vegetation", (color,), LEAVES, BORDER)
 
     def distance(self) -> None:
@@ -375,10 +505,19 @@ class _Street:
                 glass = d.pick(s.windows)
                 colors = (wall, glass, tinted(glass, 1.5), wall, glass, tinted(wall, 0.8))
                 grain = (d.between(*s.bay), s.storey, 0.5, 0.5, s.storey, s.storey * floors + 1.0, 7)
-                self.across(near, x, x + width, 0.0, s.storey * floors + 1.0, "building", colors, FACADE, grain=grain)
+                self.across(
+                    near, x, x + width, 0.0, s.storey * floors + 1.0, "building", colors, FACADE, grain=grain
+                )
             else:
                 for _ in range(3):
-                    self.plant(d, d.weighted(s.tree_kinds), x + d.between(0, width), near, BACKDROP, d.between(1.4, 2.4))
+                    self.plant(
+                        d,
+                        d.weighted(s.tree_kinds),
+                        x + d.between(0, width),
+                        near,
+                        BACKDROP,
+                        d.between(1.4, 2.4),
+                    )
             x += width
 
     def plant(self, d: Dice, kind: str, x: float, z: float, layer: int = STREET, scale: float = 0.0) -> None:
@@ -387,9 +526,11 @@ class _Street:
         if self.style.name == "toon" and d.chance(0.35):
             leaf = d.pick(self.style.leaves)
         colors = {"leaf": leaf, "leaf_dark": tinted(leaf, 0.68), "leaf_light": tinted(leaf, 1.24)}
-        self.put(kind, x, z, 0, d.whole(0, 7), scale or d.between(0.8, 1.35), layer, d.pick((1.0, -1.0)), **colors)
+        self.put(
+            kind, x, z, 0, d.whole(0, 7), scale or d.between(0.8, 1.35), layer, d.pick((1.0, -1.0)), **colors
+        )
 
-    # ---- who is there -------------------------------------------------------------------------------------------
+    # ---- who is there
 
     def vehicle(self, d: Dice, kind: str, x: float, z: float, heading: int, layer: int = STREET) -> None:
         """One vehicle with its colours; a motorcycle comes with its rider."""
@@ -401,7 +542,18 @@ class _Street:
             self.put(kind, x, z, heading, 0, 1.0, layer, paint=body, roof=tinted(body, 0.85), stripe=stripe)
         elif kind == "truck":
             cargo = d.pick((*s.transit, (214, 214, 210), paint))
-            self.put(kind, x, z, heading, d.whole(0, 1), 1.0, layer, paint=paint, cargo=cargo, stripe=d.pick(s.transit))
+            self.put(
+                kind,
+                x,
+                z,
+                heading,
+                d.whole(0, 1),
+                1.0,
+                layer,
+                paint=paint,
+                cargo=cargo,
+                stripe=d.pick(s.transit),
+            )
         elif kind == "motorcycle":
             self.put(kind, x, z, heading, 0, 1.0, layer, paint=paint)
             self.rider(d, x, z, 1, layer)
@@ -410,13 +562,32 @@ class _Street:
 
     def rider(self, d: Dice, x: float, z: float, motor: int, layer: int = STREET) -> None:
         """Who sits on it."""
-        self.put("rider", x, z - 0.1, 0, motor, d.between(0.96, 1.06), layer, d.pick((1.0, -1.0)), **self.outfit(d), helmet=d.pick(self.style.paints))
+        self.put(
+            "rider",
+            x,
+            z - 0.1,
+            0,
+            motor,
+            d.between(0.96, 1.06),
+            layer,
+            d.pick((1.0, -1.0)),
+            **self.outfit(d),
+            helmet=d.pick(self.style.paints),
+        )
 
     def outfit(self, d: Dice) -> dict[str, Color]:
         """Clothes, skin and hair."""
         shirt = tinted(d.pick(self.style.clothes), d.between(0.85, 1.1))
-        trousers = tinted(d.pick(((44, 50, 70), (40, 40, 44), (96, 86, 74), (70, 84, 110))), d.between(0.85, 1.15))
-        return {"shirt": shirt, "sleeve": tinted(shirt, 0.84), "trousers": trousers, "skin": d.pick(SKIN), "hair": d.pick(HAIR)}
+        trousers = tinted(
+            d.pick(((44, 50, 70), (40, 40, 44), (96, 86, 74), (70, 84, 110))), d.between(0.85, 1.15)
+        )
+        return {
+            "shirt": shirt,
+            "sleeve": tinted(shirt, 0.84),
+            "trousers": trousers,
+            "skin": d.pick(SKIN),
+            "hair": d.pick(HAIR),
+        }
 
     def traffic(self) -> None:
         """Moving and parked vehicles, trams, cross traffic."""
@@ -430,7 +601,9 @@ class _Street:
             while z < 85.0:
                 if self.clear(z, 6.5) and d.chance(s.parked):
                     kind = d.weighted({"car": 20.0, "truck": s.mix.get("truck", 0.0)})
-                    self.vehicle(d, kind, x + d.between(-0.12, 0.12), z, 0 if side > 0 or d.chance(0.15) else 2)
+                    self.vehicle(
+                        d, kind, x + d.between(-0.12, 0.12), z, 0 if side > 0 or d.chance(0.15) else 2
+                    )
                 z += d.between(5.3, 6.4)
         d = self.dice.fork("traffic")
         tram = self.rails and d.chance(0.62)
@@ -457,7 +630,14 @@ class _Street:
                     z = (z0 + z1) / 2 + (-1.6 if side > 0 else 1.6)
                     x = d.between(-16.0, 16.0)
                     inside = -self.half[-1] < x < self.half[1]
-                    self.vehicle(d, d.weighted({**s.mix, "motorcycle": 0.2}), x, z, heading, STREET if inside else BACKDROP)
+                    self.vehicle(
+                        d,
+                        d.weighted({**s.mix, "motorcycle": 0.2}),
+                        x,
+                        z,
+                        heading,
+                        STREET if inside else BACKDROP,
+                    )
 
     def people(self) -> None:
         """Pedestrians, cyclists, and what stands on two wheels."""
@@ -470,7 +650,17 @@ class _Street:
             if self.crossings and d.chance(0.22):
                 x, z = d.between(-self.half[-1], self.half[1]), self.crossings[0][0] - d.between(0.9, 3.4)
             for i in range(1 + (d.whole(1, 2) if d.chance(s.group) else 0)):
-                self.put("person", x + 0.55 * i, z + 0.2 * i, 0, d.whole(0, 3), d.between(0.86, 1.08), STREET, d.pick((1.0, -1.0)), **self.outfit(d))
+                self.put(
+                    "person",
+                    x + 0.55 * i,
+                    z + 0.2 * i,
+                    0,
+                    d.whole(0, 3),
+                    d.between(0.86, 1.08),
+                    STREET,
+                    d.pick((1.0, -1.0)),
+                    **self.outfit(d),
+                )
         for _ in range(d.count(s.riders)):
             side = 1 if d.chance(0.65) else -1
             x = side * (self.half[side] - (2.9 if self.parking[side] else 0.8) - d.between(0.0, 0.5))
@@ -525,7 +715,12 @@ class _Street:
                 if self.clear(z, 0.5):
                     self.sign(d, side * (self.half[side] + d.between(0.4, 0.8)), z, metal)
             for _ in range(d.count(s.bins / 2)):
-                self.put("bin", x + side * self.walk[side] * 0.6, d.between(6.0, 30.0), paint=d.pick(((60, 70, 62), (92, 92, 96), (44, 60, 92))))
+                self.put(
+                    "bin",
+                    x + side * self.walk[side] * 0.6,
+                    d.between(6.0, 30.0),
+                    paint=d.pick(((60, 70, 62), (92, 92, 96), (44, 60, 92))),
+                )
         d = self.dice.fork("signals")
         for z0, z1 in self.crossings:
             if not d.chance(0.8):
@@ -533,13 +728,15 @@ class _Street:
             state = d.whole(0, 2)
             for side in (-1, 1):
                 arm = 0 if s.name == "toon" else d.pick((0, 1 if side > 0 else 2))
-                self.put("traffic light", side * (self.half[side] + 0.6), z0 - 0.6, 0, state + 3 * arm, **metal)
+                self.put(
+                    "traffic light", side * (self.half[side] + 0.6), z0 - 0.6, 0, state + 3 * arm, **metal
+                )
                 if d.chance(0.6):
                     self.put("traffic light", side * (self.half[side] + 0.6), z1 + 0.8, 0, state, **metal)
 
     def sign(self, d: Dice, x: float, z: float, metal: dict[str, Color]) -> None:
         """One traffic sign."""
-        kind = d.whole(0, 3) if d.chance(0.94) else 4
+        kind = d.whole(0, 3) if z < 15.0 or d.chance(0.94) else 4
         field = d.pick(((30, 90, 180), (30, 90, 180), (236, 190, 40))) if kind != 4 else (30, 110, 76)
         self.put("sign", x, z, 0, kind, d.between(0.95, 1.2), rim=(206, 34, 40), field=field, **metal)
 
@@ -556,4 +753,12 @@ def sample_scene(style: Style, dice: Dice) -> Scene:
     street.traffic()
     street.people()
     street.furniture()
-    return Scene(style, street.camera, street.light, street.surfaces, street.things, street.shades, dice.fork("noise").key)
+    return Scene(
+        style,
+        street.camera,
+        street.light,
+        street.surfaces,
+        street.things,
+        street.shades,
+        dice.fork("noise").key,
+    )

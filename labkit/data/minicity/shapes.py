@@ -1,8 +1,8 @@
 """The things that stand in a street, as small sets of flat pieces in their own coordinates (metres).
 
-x points right, y up, z ahead (the way the thing faces); the origin is on the ground below its middle. A piece is a
-quadrilateral, or the ellipse inscribed in it. Every piece has a label and a *role*: the scene says which
-colour each role has, so one car shape makes cars of every colour.
+x points right, y up, z ahead (the way the thing faces); the origin is on the ground below its middle. A
+piece is a quadrilateral, or the ellipse inscribed in it. Every piece has a label and a *role*: the scene
+says which colour each role has, so one car shape makes cars of every colour.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ID = {name: index for index, name in enumerate(CLASS_NAMES)}
 class Shape(NamedTuple):
     """A thing as arrays over its ``n`` pieces, in the order in which they are painted.
 
-    ``corners`` float64 ``(n, 4, 3)``, ``role``, ``label``, ``form`` uint8 ``(n,)``, ``closed`` bool ``(n,)`` (part of a
-    solid: seen from one side only, and lit by its direction), ``roles`` the names that ``role`` counts,
-    ``footprint`` half width and half length on the ground, ``height`` of the top.
+    ``corners`` float64 ``(n, 4, 3)``; ``role``, ``label``, ``form`` uint8 ``(n,)``; ``closed`` bool
+    ``(n,)``: part of a solid, seen from one side only and lit by its direction; ``roles`` the names that
+    ``role`` counts; ``footprint`` half width and half length on the ground; ``height`` of the top.
     """
 
     corners: np.ndarray
@@ -47,7 +47,9 @@ class Parts:
         self.roles: list[str] = []
         self.rows: list[tuple] = []
 
-    def add(self, corners, role: str, form: int = QUAD, closed: bool = True, label: int | None = None) -> None:
+    def add(
+        self, corners, role: str, form: int = QUAD, closed: bool = True, label: int | None = None
+    ) -> None:
         """Add one piece; corners run counter-clockwise as seen from outside."""
         if role not in self.roles:
             self.roles.append(role)
@@ -65,7 +67,7 @@ class Parts:
         self.add([t[0], t[1], t[2], t[3]], roof or role, label=label)
 
     def panes(self, base, top, role: str, margin: float) -> None:
-        """Windows let into the four sides of such a body, as far from the edges as ``margin``, a share of the half side."""
+        """Windows let into the four sides of such a body; ``margin`` is the share left round them."""
         bx0, bx1, bz0, bz1, by = base
         tx0, tx1, tz0, tz1, ty = top
         b = [(bx0, by, bz0), (bx1, by, bz0), (bx1, by, bz1), (bx0, by, bz1)]
@@ -73,9 +75,13 @@ class Parts:
         for i, j in ((0, 1), (1, 2), (2, 3), (3, 0)):
             face = p, q, r, s = b[i], b[j], t[j], t[i]
             middle = [(p[k] + q[k] + (r[k] + s[k])) / 4 for k in range(3)]
-            self.add([[c + (m - c) * margin for c, m in zip(corner, middle, strict=True)] for corner in face], role)
+            self.add(
+                [[c + (m - c) * margin for c, m in zip(corner, middle, strict=True)] for corner in face], role
+            )
 
-    def box(self, x0, x1, y0, y1, z0, z1, role: str, roof: str | None = None, label: int | None = None) -> None:
+    def box(
+        self, x0, x1, y0, y1, z0, z1, role: str, roof: str | None = None, label: int | None = None
+    ) -> None:
         """A box with upright sides."""
         self.solid((x0, x1, z0, z1, y0), (x0, x1, z0, z1, y1), role, roof, label)
 
@@ -94,10 +100,25 @@ class Parts:
         x0, x1 = (x0, x1) if z < 0 else (x1, x0)
         self.add([(x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)], role, form, label=label)
 
-    def card(self, x0, x1, y0, y1, role: str, form: int = QUAD, z: float = 0.0, label: int | None = None, taper: float = 0.0):
+    def card(
+        self,
+        x0,
+        x1,
+        y0,
+        y1,
+        role: str,
+        form: int = QUAD,
+        z: float = 0.0,
+        label: int | None = None,
+        taper: float = 0.0,
+    ):
         """A flat piece that faces the camera whichever way it is seen; ``taper`` narrows its top."""
         self.add(
-            [(x0, y0, z), (x1, y0, z), (x1 - taper, y1, z), (x0 + taper, y1, z)], role, form, closed=False, label=label
+            [(x0, y0, z), (x1, y0, z), (x1 - taper, y1, z), (x0 + taper, y1, z)],
+            role,
+            form,
+            closed=False,
+            label=label,
         )
 
     def blade(self, z0, z1, y0, y1, role: str, form: int = QUAD, x: float = 0.0) -> None:
@@ -132,7 +153,11 @@ def _car(roof: float, tail: float, length: float, width: float = 0.9) -> Shape:
     p = Parts("car")
     half = length / 2
     p.box(-width + 0.1, width - 0.1, 0.05, 0.3, -half + 0.25, half - 0.25, "under")
-    p.solid((-width, width, -half, half, 0.24), (-width + 0.05, width - 0.05, -half + 0.06, half - 0.12, 0.86), "paint")
+    p.solid(
+        (-width, width, -half, half, 0.24),
+        (-width + 0.05, width - 0.05, -half + 0.06, half - 0.12, 0.86),
+        "paint",
+    )
     rear, front = -half + 0.12, half - 1.15
     cabin = (-width + 0.08, width - 0.08, rear, front, 0.86)
     top = (-width + 0.24, width - 0.24, rear + tail, front - 0.75, roof)
@@ -176,7 +201,14 @@ def _bus() -> Shape:
     for z in (-half - 0.015, half + 0.015):
         p.end(z, -0.9, 0.9, 2.62, 2.9, "display")
         for s in (-1, 1):
-            p.end(z, min(s * 1.15, s * 0.85), max(s * 1.15, s * 0.85), 0.6, 0.85, "tail light" if z < 0 else "head light")
+            p.end(
+                z,
+                min(s * 1.15, s * 0.85),
+                max(s * 1.15, s * 0.85),
+                0.6,
+                0.85,
+                "tail light" if z < 0 else "head light",
+            )
     return p.shape((w, half))
 
 
@@ -253,7 +285,12 @@ def _bicycle() -> Shape:
     bars += [((0.84, -0.16), (0.85, 0.42)), ((0.34, 0.52), (0.98, 0.38)), ((0.34, -0.52), (0.85, -0.17))]
     for (y0, z0), (y1, z1) in bars:
         p.add(
-            [(0, y0 - 0.03, z0 - 0.03), (0, y0 + 0.03, z0 + 0.03), (0, y1 + 0.03, z1 + 0.03), (0, y1 - 0.03, z1 - 0.03)],
+            [
+                (0, y0 - 0.03, z0 - 0.03),
+                (0, y0 + 0.03, z0 + 0.03),
+                (0, y1 + 0.03, z1 + 0.03),
+                (0, y1 - 0.03, z1 - 0.03),
+            ],
             "paint",
             closed=False,
         )
@@ -270,9 +307,10 @@ def _motorcycle() -> Shape:
     p.solid((-0.2, 0.2, -0.2, 0.5, 0.6), (-0.12, 0.12, -0.1, 0.4, 0.92), "paint")
     p.solid((-0.17, 0.17, -0.95, -0.15, 0.6), (-0.13, 0.13, -0.95, -0.2, 0.82), "under")
     p.card(-0.18, 0.18, 0.62, 0.86, "paint", z=-0.9)
-    p.card(-0.1, 0.1, 0.68, 0.78, "tail light", z=-0.96)
+    p.end(-0.96, -0.1, 0.1, 0.68, 0.78, "tail light")
     p.card(-0.36, 0.36, 1.0, 1.06, "under", z=0.5)
-    p.card(-0.14, 0.14, 0.78, 1.08, "head light", ELLIPSE, z=0.62)
+    p.card(-0.13, 0.13, 0.74, 1.04, "under", ELLIPSE, z=0.6)
+    p.end(0.62, -0.1, 0.1, 0.8, 1.0, "head light", ELLIPSE)
     p.blade(0.42, 0.75, 0.32, 1.0, "hub", x=0.06)
     return p.shape((0.3, 1.05))
 
@@ -297,7 +335,11 @@ def _person(pose: int) -> Shape:
     for s, foot in ((-1, -stride), (1, stride)):
         hip = s * 0.09
         knee = (hip + foot) / 2
-        p.add([(foot - 0.07, 0.04, 0), (foot + 0.07, 0.04, 0), (hip + 0.1, 0.9, 0), (hip - 0.1, 0.9, 0)], "trousers", closed=False)
+        p.add(
+            [(foot - 0.07, 0.04, 0), (foot + 0.07, 0.04, 0), (hip + 0.1, 0.9, 0), (hip - 0.1, 0.9, 0)],
+            "trousers",
+            closed=False,
+        )
         p.card(foot - 0.08, foot + 0.12, 0.0, 0.08, "shoes")
         if skirt:
             p.card(min(knee, hip) - 0.12, max(knee, hip) + 0.12, 0.5, 0.95, "shirt", taper=0.04)
@@ -314,7 +356,12 @@ def _rider(motor: bool) -> Shape:
     for s in (-1, 1):
         foot = 0.35 if s > 0 else 0.5
         p.add(
-            [(s * 0.16 - 0.07, foot - 0.1, 0), (s * 0.16 + 0.07, foot - 0.1, 0), (s * 0.12 + 0.09, hips, 0), (s * 0.12 - 0.09, hips, 0)],
+            [
+                (s * 0.16 - 0.07, foot - 0.1, 0),
+                (s * 0.16 + 0.07, foot - 0.1, 0),
+                (s * 0.12 + 0.09, hips, 0),
+                (s * 0.12 - 0.09, hips, 0),
+            ],
             "trousers",
             closed=False,
         )
@@ -434,7 +481,12 @@ def _palm(variant: int) -> Shape:
         drop = 0.13 * (i - 3) * (i - 3)
         role = ("leaf dark", "leaf", "leaf light")[dice.whole(0, 2)]
         p.add(
-            [(lean + reach * 0.35, top + 0.5 - drop * 0.1, 0), (lean, top - 0.1, 0), (lean + reach, top - drop - 0.45, 0), (lean + reach * 1.05, top + 0.25 - drop, 0)],
+            [
+                (lean + reach * 0.35, top + 0.5 - drop * 0.1, 0),
+                (lean, top - 0.1, 0),
+                (lean + reach, top - drop - 0.45, 0),
+                (lean + reach * 1.05, top + 0.25 - drop, 0),
+            ],
             role,
             closed=False,
         )
@@ -463,7 +515,13 @@ def _bush(variant: int) -> Shape:
 def shape(kind: str, variant: int = 0) -> Shape:
     """The shape of this name; variants of it differ in form. Cached, so never changed."""
     if kind == "car":
-        roof, tail, length = ((1.45, 0.35, 4.1), (1.42, 0.75, 4.5), (1.72, 0.25, 4.5), (1.5, 0.15, 4.7), (1.95, 0.1, 4.9))[variant % 5]
+        roof, tail, length = (
+            (1.45, 0.35, 4.1),
+            (1.42, 0.75, 4.5),
+            (1.72, 0.25, 4.5),
+            (1.5, 0.15, 4.7),
+            (1.95, 0.1, 4.9),
+        )[variant % 5]
         return _car(roof, tail, length)
     if kind == "truck":
         return _truck() if variant % 2 == 0 else _pickup()
