@@ -110,9 +110,11 @@ def run(command: list[str], root: Path, **environment: str) -> tuple[int, str]:
 @pytest.fixture
 def plain(tmp_path) -> Path:
     """A book whose one notebook calls a plotting function."""
+    stamp = "{'application/vnd.labkit.stamp+json': {'seeds': [3, 4]}}"
     cells = (
         ("plot", "from labkit.plots import draw\ndraw()"),
         ("batch", "import os; os.environ['LABKIT_BATCH']"),
+        ("stamp", f"from IPython.display import display\ndisplay({stamp}, raw=True)"),
     )
     return make_project(tmp_path / "project", {"01_plain": notebook(*cells)})
 
@@ -206,8 +208,8 @@ def test_what_runs_again(plain):
     html = page.read_text()
     assert "drawn in red" in html and "injected" not in html.lower() and "papermill" not in html
     stamp = json.loads(copy.read_text())["metadata"]["labkit"]
-    assert stamp["profile"] == "smoke" and stamp["pair"] == "minicity" and stamp["seeds"] == [3]
-    for fact in ("smoke", "drawn → photographed", stamp["commit"], stamp["hardware"]):
+    assert stamp["profile"] == "smoke" and stamp["pair"] == "minicity" and stamp["seeds"] == [3, 4]
+    for fact in ("smoke", "drawn → photographed", "3, 4", stamp["commit"], stamp["hardware"]):
         assert f'<span class="lab-stamp-value">{fact}</span>' in html
 
     first = copy.read_bytes()
@@ -309,6 +311,41 @@ class TestGraph:
         assert threads == (str(cores // expected) if expected > 1 else None)
 
 
+class TestPublishedOutput:
+    """What is taken out of an executed copy before it is published."""
+
+    @pytest.fixture(autouse=True)
+    def extension(self, monkeypatch):
+        monkeypatch.syspath_prepend(str(BOOK / "_ext"))
+
+    @pytest.mark.parametrize(
+        ("data", "kept"),
+        [
+            ({"text/plain": "x"}, {"text/plain": "x"}),
+            ({"text/plain": ["see /home/me/lab/build/x"]}, {"text/plain": "see build/x"}),
+            ({"application/vnd.labkit.stamp+json": {"seeds": [1]}}, None),
+            ({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "interactive(…)"}, None),
+            (
+                {"application/vnd.jupyter.widget-view+json": {}, "text/html": "<b>1</b>"},
+                {"text/html": "<b>1</b>"},
+            ),
+        ],
+    )
+    def test_output(self, data, kept):
+        from executed_notebooks import clean_output
+
+        output = clean_output({"output_type": "display_data", "data": data, "metadata": {}}, "/home/me/lab")
+        assert (output and output["data"]) == kept
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"), [(0.2, "1 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3725, "1 h 2 min")]
+    )
+    def test_duration(self, seconds, text):
+        from executed_notebooks import duration_text
+
+        assert duration_text(seconds) == text
+
+
 ON_THE_COMMANDS_PAGE = ("labkit", "labkit.cli", "labkit.doctor")
 
 
@@ -329,6 +366,13 @@ def test_every_public_module_has_its_api_page():
         if not private and not listed and module not in ON_THE_COMMANDS_PAGE:
             missing.append(module)
     assert not missing, f"add to a {{modules}} line under book/api/: {missing}"
+
+
+def test_every_notebook_is_in_the_book(monkeypatch):
+    monkeypatch.syspath_prepend(str(BOOK))
+    import dodo
+
+    assert sorted(dodo.toc_notebooks(ROOT)) == sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_make_help_lists_every_target():

@@ -1,0 +1,127 @@
+"""Recorded results: the outcome of a sweep over seeds as one JSON file, with its provenance, and how a page shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import labkit
+from labkit.errors import LabError, UnknownNameError
+from labkit.files import read_json, write_json
+from labkit.lab import Lab
+from labkit.profiles import pair_named
+
+if TYPE_CHECKING:
+    import pandas
+
+SWEEPS: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
+    # Table 2 prints the source-only row; the oracle that §4.3 compares it with stands in Table 1.
+    "baitan2025.table2": {
+        "source only": ("bisenet", "source-only", {}),
+        "oracle": ("bisenet", "oracle", {}),
+    },
+}
+"""Named lists of experiments: title of the row to model, method and settings."""
+
+RESULTS = Path(labkit.__file__).parents[1] / "results"
+"""The recorded results of a checkout; an installed package has none."""
+
+
+def sweep(name: str, pair: str, profile: str, seeds: list[int], **lab_options: Any) -> dict[str, Any]:
+    """Train every experiment of a sweep with every seed (finished ones are found), and gather the outcome as plain JSON.
+
+    Raises:
+        UnknownNameError: no such sweep.
+    """
+    if name not in SWEEPS:
+        raise UnknownNameError("sweep", name, SWEEPS)
+    rows = []
+    for title, (model, method, changes) in SWEEPS[name].items():
+        runs = [Lab(profile, pair, seed, **lab_options).train(model, method, **changes) for seed in seeds]
+        scores = [run.scores for run in runs]
+        rows.append(
+            {
+                "name": title,
+                "model": model,
+                "method": method,
+                "settings": changes,
+                "miou": [score.miou for score in scores],
+                "miou_best": [run.result["miou_target_best"] for run in runs],
+                "iou": {c: [_null(score.iou[c]) for score in scores] for c in scores[0].iou},
+                "seconds": [run.result["seconds"] for run in runs],
+                "runs": [run.name for run in runs],
+            }
+        )
+    lab = Lab(profile, pair, **lab_options)
+    report = lab.target()
+    return {
+        "sweep": name,
+        "pair": pair,
+        "data": lab.pair.title,
+        "profile": profile,
+        "size": list(lab.size),
+        "steps": runs[0].result["steps"],
+        "seeds": seeds,
+        "report": {"data": report.name, "split": report.split, "images": len(report), "evaluation": report.evaluation},
+        "selection": "last checkpoint; best is selected on target validation labels",
+        "rows": rows,
+        "environment": runs[0].result["environment"],
+    }
+
+
+def record(outcome: dict[str, Any], folder: Path) -> Path:
+    """Write a sweep's outcome under ``folder``; one file for each sweep, pair and profile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{outcome['sweep']}.{outcome['pair']}.{outcome['profile']}.json"
+    write_json(path, outcome)
+    return path
+
+
+def recorded(name: str, pair: str, profile: str = "mini", folder: Path = RESULTS) -> dict[str, Any] | None:
+    """A recorded sweep, or None if there is none."""
+    path = folder / f"{name}.{pair_named(pair).name}.{profile}.json"
+    return read_json(path) if path.is_file() else None
+
+
+def seeds_table(outcome: dict[str, Any]) -> pandas.DataFrame:
+    """Mean ± standard deviation over seeds (sample deviation, n − 1), in percent, one row an experiment."""
+    import pandas
+
+    def spread(values: list[float]) -> str:
+        deviation = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+        return f"{100 * np.mean(values):.1f}{deviation}"
+
+    rows = {
+        row["name"]: {
+            f"mIoU %, {outcome['data']}": spread(row["miou"]),
+            "best*": spread(row["miou_best"]),
+            "single seeds": ", ".join(f"{100 * value:.1f}" for value in row["miou"]),
+        }
+        for row in outcome["rows"]
+    }
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+def provenance(outcome: dict[str, Any]) -> str:
+    """Where a recorded sweep comes from, in a sentence."""
+    env, report = outcome["environment"], outcome["report"]
+    height, width = outcome["size"]
+    return (
+        f"Recorded {env['date']} on {env['hardware']} ({env['precision']}), commit {env['commit']}: profile "
+        f"{outcome['profile']}, {outcome['steps']} steps at {height}×{width}, seeds {', '.join(map(str, outcome['seeds']))}; "
+        f"scored on {report['images']} pictures of {report['data']} {report['split']}. *Best: {outcome['selection']}."
+    )
+
+
+def miou_rows(outcome: dict[str, Any], title: str) -> list[float]:
+    """The mIoU of each seed of one row, in 0–1."""
+    for row in outcome["rows"]:
+        if row["name"] == title:
+            return row["miou"]
+    raise LabError(f"the recorded sweep {outcome['sweep']} has no row {title!r}")
+
+
+def _null(value: float) -> float | None:
+    return None if np.isnan(value) else value
