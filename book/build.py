@@ -50,9 +50,7 @@ def main() -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="mini", help="how much is computed (default: mini)")
     parser.add_argument("--pair", default="minicity", help="source and target (default: minicity)")
     parser.add_argument("--data", help="folder of the data sets (default: $LABKIT_DATA, else data/)")

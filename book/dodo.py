@@ -71,9 +71,7 @@ class Book:
         """The subprocesses' environment. Side by side, single-threaded notebooks do more work in total."""
         environment = dict(os.environ)
         environment["LABKIT_EXECUTED"] = str(self.executed)
-        environment["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [str(self.root), os.environ.get("PYTHONPATH")])
-        )
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(self.root), os.environ.get("PYTHONPATH")]))
         if self.parallel > 1:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self.parallel)))
         return environment
@@ -111,9 +109,7 @@ def tasks(book: Book) -> dict[str, Any]:
             yield {
                 "name": notebook.stem,
                 "doc": f"execute {notebook.name}",
-                "actions": [
-                    (run, [execute_command(book, notebook, output), book, f"{notebook.name} failed"])
-                ],
+                "actions": [(run, [execute_command(book, notebook, output), book, f"{notebook.name} failed"])],
                 "file_dep": [str(path) for path in dependencies(book.root, notebook)],
                 "targets": [str(output)],
                 "uptodate": [same_settings(book)],

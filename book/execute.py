@@ -136,9 +136,7 @@ def execute(
                 execution_timeout=cell_timeout,
                 extra_arguments=["--IPKernelApp.log_level=50"],  # its remarks on ports and interrupts
             )
-        except (
-            Exception
-        ) as error:  # whatever went wrong in the kernel, the cell it happened in is named below
+        except Exception as error:  # whatever went wrong in the kernel, the cell it happened in is named below
             problem = error
     duration = time.monotonic() - start
     if not running.is_file():
@@ -188,12 +186,7 @@ def prepare_environment(root: Path, data: Path, runs: Path, scratch: Path) -> No
 
 def errors_in(copy: dict) -> list[dict]:
     """The error outputs that the copy holds."""
-    return [
-        output
-        for cell in copy["cells"]
-        for output in cell.get("outputs", [])
-        if output["output_type"] == "error"
-    ]
+    return [output for cell in copy["cells"] for output in cell.get("outputs", []) if output["output_type"] == "error"]
 
 
 def describe_failure(notebook: Path, copy, problem: Exception | None, cell_timeout: int) -> str:
@@ -201,9 +194,7 @@ def describe_failure(notebook: Path, copy, problem: Exception | None, cell_timeo
     import nbformat
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    started = [
-        c for c in copy.cells if c.metadata.get("papermill", {}).get("start_time") and c.cell_type == "code"
-    ]
+    started = [c for c in copy.cells if c.metadata.get("papermill", {}).get("start_time") and c.cell_type == "code"]
     if not started:
         return f"{notebook.name} failed before its first cell: {problem}"
     cell = started[-1]
@@ -285,9 +276,7 @@ def hardware() -> str:
 def first_line(*command: str) -> str:
     """The first line that a command prints; nothing if there is no such command."""
     try:
-        lines = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=True
-        ).stdout.splitlines()
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
         return lines[0].strip() if lines else ""
     except (OSError, subprocess.SubprocessError):
         return ""

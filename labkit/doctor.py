@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 NEEDED = ("torch", "torchvision", "lightning_fabric", "numpy", "pandas", "PIL", "cv2", "safetensors", "matplotlib")
@@ -32,27 +34,31 @@ class Check:
 
 def examine(data: Path, runs: Path) -> Iterator[Check]:
     """Check Python, packages, device, data found under ``data``, and that ``runs`` can be written."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    wanted = ".".join(map(str, PYTHON))
-    yield Check("python", sys.version_info >= PYTHON, f"{version} (needs {wanted} or newer)")
-    missing = [name for name in NEEDED if not _imports(name)]
-    yield Check("packages", not missing, f"cannot import {', '.join(missing)}: `make setup`" if missing else "all there")
+    found, wanted = (".".join(map(str, part)) for part in (sys.version_info[:3], PYTHON))
+    yield Check("python", sys.version_info >= PYTHON, f"{found} (needs {wanted} or newer)")
+    missing = [fault for name in NEEDED if (fault := _import_fault(name))]
+    if missing:
+        yield Check("packages", False, f"cannot import {'; '.join(missing)}. Install them: `make setup`")
+    else:
+        yield Check("packages", True, ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy")))
     without = [name for name in BOOK if importlib.util.find_spec(name) is None]
-    yield Check(
-        "book tools", None if without else True, f"no {', '.join(without)}: `make setup`" if without else "all there"
-    )
-    if "torch" not in missing:
+    book = f"no {', '.join(without)} (only building the book needs them): `make setup`" if without else "all there"
+    yield Check("book tools", None if without else True, book)
+    if not _import_fault("torch"):
         yield _device()
     yield from _data(data)
     yield _writable("runs", runs)
 
 
-def _imports(name: str) -> bool:
+def _import_fault(name: str) -> str:
+    """Why a package cannot be imported; empty if it can."""
     try:
         importlib.import_module(name)
-    except ImportError:
-        return False
-    return True
+    except ModuleNotFoundError as error:
+        return name if error.name == name else f"{name} ({error})"
+    except Exception as error:  # a package that was built for another torch fails in its own way
+        return f"{name} ({type(error).__name__}: {error})"
+    return ""
 
 
 def _device() -> Check:
@@ -72,19 +78,20 @@ def _data(root: Path) -> Iterator[Check]:
     from labkit.data.catalog import FORMATS, found_datasets
 
     yield Check("data minicity", True, "generated, nothing to download")
+    if os.environ.get("LABKIT_DATA") and not root.is_dir():
+        yield Check("data folder", False, f"LABKIT_DATA is {root}, but there is no such folder: correct or unset it")
     found = found_datasets(root)
     for key, reader in FORMATS.items():
-        if key in found:
-            splits = reader.available_splits(found[key])
-            yield Check(f"data {key}", True, f"{found[key]} ({', '.join(splits) or 'no pictures'})")
+        if key in found and (splits := reader.available_splits(found[key])):
+            yield Check(f"data {key}", True, f"{found[key]} ({', '.join(splits)})")
+        elif key in found:
+            yield Check(f"data {key}", False, f"{found[key]} holds no pictures: `labkit data check {found[key]}` tells more")
         else:
             yield Check(f"data {key}", None, f"not under {root} (optional): {reader.source}")
 
 
 def _writable(name: str, folder: Path) -> Check:
-    home = folder
-    while not home.exists():
-        home = home.parent
+    home = next((part for part in (folder, *folder.absolute().parents) if part.exists()), folder)
     try:
         with tempfile.TemporaryFile(dir=home):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -12,31 +13,39 @@ from labkit.errors import LabError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write to a temporary name in the same folder, flush to the disk, rename.
+    """Write to a temporary name in the same folder (made where missing), flush to the disk, rename.
 
     Raises:
-        LabError: the disk is full; whatever stood under ``path`` before still stands.
+        LabError: the disk is full, or the place cannot be written; whatever stood under ``path`` before still stands.
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise LabError(
                 f"{path}: the disk is full ({len(data) / 2**20:.1f} MiB were to be written); "
                 "nothing there was changed: free some space and start again"
             ) from error
-        raise
+        raise LabError(
+            f"{path}: cannot be written ({error.strerror}); choose another folder, or mend its permissions"
+        ) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # the folder may be what is wrong
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

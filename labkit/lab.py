@@ -65,7 +65,8 @@ class Lab:
 
     def __repr__(self) -> str:
         height, width = self.size
-        return f"Lab({self.pair.title}, {self.profile.name}: {self.profile.steps} steps at {height}×{width}, seed {self.seed})"
+        budget = f"{self.profile.name}: {self.profile.steps} steps at {height}×{width}"
+        return f"Lab({self.pair.title}, {budget}, seed {self.seed})"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,6 +78,18 @@ class Lab:
     def has(self, dataset: str) -> bool:
         """Whether a data set can be opened here: generated ones always, others if they are in the data folder."""
         return dataset in MINICITY or dataset in found_datasets(self.data)
+
+    @property
+    def ready(self) -> bool:
+        """Whether both domains' data are here."""
+        return self.has(self.pair.source) and self.has(self.pair.target)
+
+    def missing(self) -> str:
+        """What is not here and how to get it; empty if nothing is missing."""
+        absent = [name for name in (self.pair.source, self.pair.target) if not self.has(name)]
+        return "; ".join(
+            f"{FORMATS[name].name} is not under {self.data.name}/ ({FORMATS[name].source})" for name in absent
+        )
 
     def source(self, split: str = "train") -> SegmentationDataset:
         """The source domain's pictures."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labkit.data.camvid import ATTRIBUTION as CAMVID
 from labkit.errors import LabError, UnknownNameError
 
 
@@ -115,7 +116,7 @@ PAIRS: dict[str, Pair] = {
     pair.name: pair
     for pair in (
         Pair("minicity", "MiniCity game → MiniCity real", "minicity-game", "minicity-real", 2, "test"),
-        Pair("minicity-camvid", "MiniCity game → CamVid", "minicity-game", "camvid", 4 / 3, "test"),
+        Pair("minicity-camvid", "MiniCity game → CamVid", "minicity-game", "camvid", 4 / 3, "test", CAMVID),
         Pair("gta5-cityscapes", "GTA5 → Cityscapes", "gta5", "cityscapes", 2, "val"),
         Pair("synthia-cityscapes", "SYNTHIA → Cityscapes", "synthia", "cityscapes", 2, "val"),
     )
@@ -137,7 +138,7 @@ def pair_named(name: str) -> Pair:
 
 
 def pair_of(source: str, target: str) -> Pair:
-    """The known pair of these two data sets, or one made of any two: at the pictures' usual 2:1, reported on ``val``."""
+    """The known pair of these two data sets, or one made of any two: 2:1 pictures, reported on ``val``."""
     for pair in PAIRS.values():
         if (pair.source, pair.target) == (source, target):
             return pair

@@ -49,6 +49,8 @@ def callback(title: str, unit: str = "files") -> Callable[[int, int | None], Non
         def show(done: int, total: int | None) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            if done == total:
+                bar.close()
 
         return show
     last = -math.inf

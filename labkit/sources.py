@@ -11,13 +11,13 @@ import hashlib
 import io
 import tokenize
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "labkit"
 
 
-@lru_cache(maxsize=None)
+@cache
 def source_file(module: str) -> Path | None:
     """The file of a labkit module, or None if ``module`` is not one."""
     if module != PACKAGE and not module.startswith(PACKAGE + "."):
@@ -88,4 +88,3 @@ def essence(text: str) -> str:
         if row <= len(lines) and lines[row - 1]:
             lines[row - 1] = lines[row - 1][:column]
     return "\n".join(line.rstrip() for line in lines if line.strip())
-

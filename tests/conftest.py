@@ -49,7 +49,13 @@ class ColoredSquares:
         return Sample(image, label, f"square_{index}")
 
     def fingerprint(self) -> dict:
-        return {"dataset": "squares", "split": self.split, "count": self.count, "size": list(self.size), "seed": self.seed}
+        return {
+            "dataset": "squares",
+            "split": self.split,
+            "count": self.count,
+            "size": list(self.size),
+            "seed": self.seed,
+        }
 
 
 @pytest.fixture

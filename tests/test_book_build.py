@@ -39,9 +39,7 @@ PAIRS = {"minicity": Pair, "minicity-camvid": Pair}
 PLOTS = "from labkit.colours import RED\ndef draw():\n    return f'drawn in {RED}'\n"
 
 
-def notebook(
-    *cells: tuple[str, str], parameters: str = 'profile = "mini"\npair = "minicity"\nseed = 3'
-) -> dict:
+def notebook(*cells: tuple[str, str], parameters: str = 'profile = "mini"\npair = "minicity"\nseed = 3') -> dict:
     """A clean notebook: a title, the parameters, then (id, code) cells."""
 
     def code(name: str, source: str, **metadata) -> dict:
@@ -256,8 +254,7 @@ def test_copies_that_must_not_be_published(tmp_path):
     status, output = run(command, root, LABKIT_EXECUTED=str(copies), PYTHONPATH=str(root))
     assert status == 1 and not output_folder.exists()
     warnings = {
-        name: "\n".join(line for line in output.splitlines() if f"notebooks/{name}.ipynb" in line)
-        for name in names
+        name: "\n".join(line for line in output.splitlines() if f"notebooks/{name}.ipynb" in line) for name in names
     }
     assert "is missing" in warnings["01_missing"] and "make book" in warnings["01_missing"]
     assert "is stale" in warnings["02_stale"] and "make book" in warnings["02_stale"]
@@ -282,9 +279,7 @@ class TestGraph:
         return {p.relative_to(ROOT).as_posix() for p in found if p.is_relative_to(ROOT)}
 
     def test_imports_inside_functions_and_behind_magics(self, tmp_path):
-        found = self.depends_on(
-            tmp_path, "%matplotlib inline\ndef f():\n    import labkit.papers.published\n"
-        )
+        found = self.depends_on(tmp_path, "%matplotlib inline\ndef f():\n    import labkit.papers.published\n")
         assert {"labkit/papers/published.py", "labkit/papers/__init__.py", "labkit/__init__.py"} <= found
         assert any(name.startswith("labkit/papers/tables/") for name in found), "published tables are data"
 
@@ -351,12 +346,7 @@ ON_THE_COMMANDS_PAGE = ("labkit", "labkit.cli", "labkit.doctor")
 
 def test_every_public_module_has_its_api_page():
     pages = {path: path.read_text(encoding="utf-8") for path in (BOOK / "api").glob("*.md")}
-    named = [
-        name
-        for text in pages.values()
-        for line in re.findall(r"\{modules\} (.+)", text)
-        for name in line.split()
-    ]
+    named = [name for text in pages.values() for line in re.findall(r"\{modules\} (.+)", text) for name in line.split()]
     assert len(named) == len(set(named))
     missing = []
     for file in (ROOT / "labkit").rglob("*.py"):

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labkit import labels
+from labkit import labels, sources
 from labkit.data import catalog
 from labkit.data.camvid import ATTRIBUTION, CamVid
+from labkit.data.camvid_download import MANIFEST
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.download import read_manifest
 from labkit.errors import LabError, UnknownNameError
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
-MANIFEST = Path(labels.__file__).parent / "data" / "camvid.sha256"
 
 
 def write_pair(root, split, name, ids, image=None):
@@ -55,9 +55,7 @@ def test_resizing_averages_pictures_and_picks_labels(tmp_path):
 def test_order_count_and_what_is_not_read(tmp_path):
     for name in "dbaec":
         write_pair(tmp_path, "train", name, [[0, 1]])
-    (tmp_path / "train.txt").write_text(
-        "/SegNet/CamVid/train/nowhere.png /SegNet/CamVid/trainannot/nowhere.png"
-    )
+    (tmp_path / "train.txt").write_text("/SegNet/CamVid/train/nowhere.png /SegNet/CamVid/trainannot/nowhere.png")
     (tmp_path / "train" / "._a.png").write_bytes(b"left by a file manager")
     assert [CamVid(tmp_path)[i].name for i in range(5)] == list("abcde")
     some = CamVid(tmp_path, count=2)
@@ -96,9 +94,7 @@ def test_what_is_wrong_is_named(tmp_path):
 def test_found_by_name_by_folder_and_not_at_all(tmp_path, monkeypatch):
     write_pair(tmp_path / "CamVid", "train", "a", [[0, 1]])
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path))
-    assert {key: path.resolve().name.lower() for key, path in catalog.found_datasets().items()} == {
-        "camvid": "camvid"
-    }
+    assert {key: path.resolve().name.lower() for key, path in catalog.found_datasets().items()} == {"camvid": "camvid"}
     assert len(catalog.open_dataset("camvid")) == 1
     assert len(catalog.open_dataset(str(tmp_path / "CamVid"), "train", (2, 2))) == 1
     with pytest.raises(LabError, match=r"labkit data get camvid"):
@@ -121,6 +117,13 @@ def test_the_packaged_list_is_the_full_set():
     assert len(manifest) == 1402
 
 
+def test_how_the_files_came_here_decides_no_number():
+    modules = set(sources.closure(["labkit.data.camvid"]))
+    assert {"labkit.data.camvid", "labkit.data.pairs", "labkit.labels"} <= modules
+    getting = {"camvid_download", "download", "catalog", "check", "export"}
+    assert not modules & {f"labkit.data.{name}" for name in getting}
+
+
 def test_attribution_names_both_papers_and_the_licence():
     for part in (
         "CC BY-NC 4.0",
@@ -135,9 +138,7 @@ def test_attribution_names_both_papers_and_the_licence():
         assert part in ATTRIBUTION
 
 
-@pytest.mark.skipif(
-    not PHOTOGRAPHS.is_dir(), reason=f"no CamVid photographs in {os.path.relpath(PHOTOGRAPHS)}"
-)
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"no CamVid photographs in {os.path.relpath(PHOTOGRAPHS)}")
 def test_photographs():
     data = CamVid(PHOTOGRAPHS, "val")
     pixels = np.zeros(256, dtype=int)

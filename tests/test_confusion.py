@@ -135,7 +135,9 @@ def test_counts_equal_cityscapesscripts_to_the_pixel(tmp_path, encoding):
         for file, ids in zip(files, (prediction, truth), strict=True):
             Image.fromarray(ids).save(file)
         referee_pairs.append(files)
-        stored = (prediction, truth) if encoding == "ids" else (CITYSCAPES_TO_TRAIN[prediction], CITYSCAPES_TO_TRAIN[truth])
+        stored = (
+            (prediction, truth) if encoding == "ids" else (CITYSCAPES_TO_TRAIN[prediction], CITYSCAPES_TO_TRAIN[truth])
+        )
         suffix = "labelIds" if encoding == "ids" else "labelTrainIds"
         Image.fromarray(stored[0]).save(tmp_path / "said" / f"{name}_leftImg8bit.png")
         Image.fromarray(stored[1]).save(tmp_path / "truth" / f"{name}_gtFine_{suffix}.png")

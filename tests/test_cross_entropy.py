@@ -53,9 +53,7 @@ def test_the_mean_is_over_the_valid_pixels_of_the_whole_batch():
     logits, labels = example(0, ignored=0.0)
     labels[0, 1:] = 255  # 6 valid pixels in the first picture, 30 in the second
     parts = [cross_entropy(logits[i : i + 1], labels[i : i + 1]).item() for i in range(2)]
-    assert cross_entropy(logits, labels).item() == pytest.approx(
-        (6 * parts[0] + 30 * parts[1]) / 36, rel=1e-5
-    )
+    assert cross_entropy(logits, labels).item() == pytest.approx((6 * parts[0] + 30 * parts[1]) / 36, rel=1e-5)
 
 
 def test_all_ignored_is_zero_and_connected():

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from labkit.data import download
-from labkit.data.camvid import URL, get
+from labkit.data.camvid_download import URL, get
 from labkit.errors import LabError
 
 FILES = {
@@ -109,9 +109,7 @@ def fetch(tmp_path, server, monkeypatch):
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
 
     def run(url=None, **options):
-        return get(
-            tmp_path / "data", url=url or server.url, manifest=MANIFEST, cache=tmp_path / "cache", **options
-        )
+        return get(tmp_path / "data", url=url or server.url, manifest=MANIFEST, cache=tmp_path / "cache", **options)
 
     return run
 
@@ -154,9 +152,7 @@ def test_existing_folder_is_verified_and_never_touched(tmp_path, server, fetch):
     (folder / "train" / "1.png").write_bytes(b"damaged")
     (folder / "val" / "0.png").unlink()
     before = content(folder)
-    with pytest.raises(
-        LabError, match=r"2 of its 12 files .*train/1\.png \(other content\), val/0\.png \(missing\)"
-    ):
+    with pytest.raises(LabError, match=r"2 of its 12 files .*train/1\.png \(other content\), val/0\.png \(missing\)"):
         fetch()
     assert content(folder) == before
     assert len(server.requests) == 1

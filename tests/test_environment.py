@@ -96,9 +96,7 @@ def test_the_books_own_tools_are_pinned():
 
 
 def test_no_package_index_is_named():
-    hosts = re.compile(
-        r"https?://[^\s\"']*(pypi|pythonhosted|pytorch\.org/whl|npmjs|anaconda)|index-url", re.I
-    )
+    hosts = re.compile(r"https?://[^\s\"']*(pypi|pythonhosted|pytorch\.org/whl|npmjs|anaconda)|index-url", re.I)
     files = [
         "pyproject.toml",
         "constraints.txt",

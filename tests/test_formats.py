@@ -1,5 +1,7 @@
 """GTA5's, SYNTHIA's and Cityscapes' formats: written files against independent referees, and read back."""
 
+import errno
+import os
 import re
 import struct
 import zlib
@@ -100,9 +102,7 @@ def png16(path, pixels):
     height, width, _ = pixels.shape
 
     def chunk(kind, content):
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     path.write_bytes(
@@ -136,9 +136,7 @@ def test_gta5_files_are_palette_pngs_in_cityscapes_ids_and_colours(tmp_path):
     assert (depth, colour) == (8, 3)
     np.testing.assert_array_equal(samples[..., 0], expected_ids(EVERY_CLASS))
     with Image.open(path) as picture:
-        for value, pixel in zip(
-            samples.ravel().tolist(), np.array(picture.convert("RGB")).reshape(-1, 3), strict=True
-        ):
+        for value, pixel in zip(samples.ravel().tolist(), np.array(picture.convert("RGB")).reshape(-1, 3), strict=True):
             assert tuple(pixel.tolist()) == id2label[value].color
 
 
@@ -157,9 +155,7 @@ def test_synthia_files_are_16_bit_with_the_class_in_the_first_channel(tmp_path):
         8: "car",
     }
     names |= {18: "truck", 19: "bus", 20: "train", 12: "motorcycle", 11: "bicycle"}
-    for train_id, (red, green, blue) in zip(
-        EVERY_CLASS.ravel().tolist(), samples.reshape(-1, 3), strict=True
-    ):
+    for train_id, (red, green, blue) in zip(EVERY_CLASS.ravel().tolist(), samples.reshape(-1, 3), strict=True):
         assert (green, blue) == (0, 0)
         assert names.get(int(red)) == (None if train_id == 255 else trainId2label[train_id].name)
 
@@ -238,7 +234,7 @@ def test_a_truncated_synthia_label_is_not_half_read(tmp_path):
 
 def test_export_resumes_and_leaves_no_partial_file(tmp_path, monkeypatch):
     labels = [EVERY_CLASS] * 4
-    write, broken = writer.write_file, []
+    write, broken = writer.write_atomically, []
 
     def fail_once(path, data):
         if path.name == "00003.png" and path.parent.name == "labels" and not broken:
@@ -246,30 +242,25 @@ def test_export_resumes_and_leaves_no_partial_file(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         write(path, data)
 
-    monkeypatch.setattr(writer, "write_file", fail_once)
+    monkeypatch.setattr(writer, "write_atomically", fail_once)
     with pytest.raises(KeyboardInterrupt):
         writer.export(Drawn(labels), tmp_path, "gta5")
     again = Drawn(labels)
     assert writer.export(again, tmp_path, "gta5") == 4
     assert again.reads == 2  # the two pairs that were not complete
     assert len(GTA5(tmp_path, "all")) == 4
-    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"old")
-
-    def full(self, data):
-        with self.open("wb") as file:
-            file.write(data[:1])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(LabError, match=r"a\.png: cannot be written \(No space left on device\)"):
-        writer.write_file(path, b"new content")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-    assert path.read_bytes() == b"old"
+def test_a_picture_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+    with pytest.raises(LabError, match=r"labkit-export\.json: cannot be written \(Input/output error\)"):
+        writer.export(Drawn([EVERY_CLASS]), tmp_path / "set", "gta5")
+    assert list((tmp_path / "set").iterdir()) == []
+    monkeypatch.undo()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LabError, match=r"cannot be written \(Not a directory\)"):
+        writer.export(Drawn([EVERY_CLASS]), tmp_path / "file" / "set", "gta5")
 
 
 def test_two_data_sets_are_never_mixed_in_one_folder(tmp_path):

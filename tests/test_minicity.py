@@ -53,9 +53,7 @@ def golden_now() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def labels() -> dict[str, np.ndarray]:
     """Label maps of a small training set of each style."""
-    return {
-        style: np.stack([s.label for s in MiniCity(style, size=(64, 128), count=200)]) for style in STYLES
-    }
+    return {style: np.stack([s.label for s in MiniCity(style, size=(64, 128), count=200)]) for style in STYLES}
 
 
 def test_pixels_are_those_of_this_version():

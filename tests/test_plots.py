@@ -142,9 +142,7 @@ def test_every_public_name_loads_from_the_module_that_the_package_states():
 
 def test_the_legend_holds_the_classes_that_occur_in_order():
     assert legend_texts(plots.label_map_figure([scene()])) == ["road", "building", "sky", "car", "ignored"]
-    colors = [
-        patch.get_facecolor()[:3] for patch in plots.label_map_figure([scene()]).legends[0].get_patches()
-    ]
+    colors = [patch.get_facecolor()[:3] for patch in plots.label_map_figure([scene()]).legends[0].get_patches()]
     expected = [*(PALETTE[[0, 2, 10, 13]] / 255), (0, 0, 0)]
     np.testing.assert_allclose(colors, expected, atol=1e-6)
 
@@ -209,9 +207,7 @@ def test_the_readable_palette_is_readable_with_any_cones(sight):
     assert _smallest_difference(PALETTE, sight) < 16
 
 
-@given(
-    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3))
-)
+@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3)))
 def test_borders_lie_exactly_between_different_neighbours(label):
     found = {(tuple(a), tuple(b)) for a, b in borders(label)}
     expected = set()
@@ -266,9 +262,7 @@ def test_exactly_the_wrong_and_not_ignored_pixels_are_marked(seed):
 def test_the_errors_stand_below_their_prediction():
     sample = scene()
     wrong = np.where(sample.label == 13, 0, sample.label)
-    figure = plots.prediction_panels(
-        [plots.Panel(sample.image, sample.label, {"a": sample.label, "b": wrong})]
-    )
+    figure = plots.prediction_panels([plots.Panel(sample.image, sample.label, {"a": sample.label, "b": wrong})])
     pictures = [ax.images[0].get_array() for ax in figure.axes]
     expected = [sample.image, color_label(sample.label), color_label(wrong), color_label(sample.label)]
     for picture, drawn in zip(expected, pictures, strict=False):
@@ -329,13 +323,10 @@ def test_bars_are_as_long_as_the_numbers():
     absent = [text for text in ax.texts if text.get_text() == "absent"]
     assert len(absent) == 2  # train once for both runs, wall for the second run alone
     means = [
-        f"{name}: mIoU {100 * np.nanmean(v):.1f}\u2009%"
-        for name, v in (("source only", first), ("oracle", second))
+        f"{name}: mIoU {100 * np.nanmean(v):.1f}\u2009%" for name, v in (("source only", first), ("oracle", second))
     ]
     assert legend_texts(figure) == means
-    assert [to_rgb(container[0].get_facecolor()) for container in ax.containers] == [
-        to_rgb(c) for c in SERIES[:2]
-    ]
+    assert [to_rgb(container[0].get_facecolor()) for container in ax.containers] == [to_rgb(c) for c in SERIES[:2]]
 
 
 def test_rows_are_ordered_as_asked():
@@ -359,16 +350,12 @@ def test_rows_are_ordered_as_asked():
 def test_swatches_have_the_colours_of_their_rows():
     ax = plots.class_iou_bars({"a": np.linspace(0, 0.9, 19)}).axes[0]
     names = [label.get_text() for label in ax.get_yticklabels()]
-    swatches = [
-        line for line in ax.findobj(matplotlib.lines.Line2D) if str(line.get_gid()).startswith("swatch ")
-    ]
+    swatches = [line for line in ax.findobj(matplotlib.lines.Line2D) if str(line.get_gid()).startswith("swatch ")]
     assert len(swatches) == 19
     for swatch in swatches:
         name = swatch.get_gid().removeprefix("swatch ")
         assert swatch.get_ydata()[0] == names.index(name)
-        np.testing.assert_allclose(
-            to_rgb(swatch.get_markerfacecolor()), PALETTE[CLASS_NAMES.index(name)] / 255
-        )
+        np.testing.assert_allclose(to_rgb(swatch.get_markerfacecolor()), PALETTE[CLASS_NAMES.index(name)] / 255)
 
 
 def test_seeds_are_dots_on_the_mean_of_them():
@@ -545,9 +532,7 @@ def _frames(count=3):
 
 
 def test_a_slider_has_every_frame_with_its_own_description():
-    shown = plots.slider(
-        _frames(), ["λ = 0", "λ = 1", 'λ > "1"'], "A street with", title="weight", caption="One <b>."
-    )
+    shown = plots.slider(_frames(), ["λ = 0", "λ = 1", 'λ > "1"'], "A street with", title="weight", caption="One <b>.")
     page = _Page(shown._repr_html_())
     assert [image["alt"] for image in page.all("img")] == [
         "A street with λ = 0",

@@ -44,7 +44,10 @@ def experiment(squares, **changes) -> Experiment:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     """What must not depend on how the training got there: weights, metrics, scores."""
-    return {name: (folder / name).read_bytes() for name in ("weights.safetensors", "best.safetensors", "metrics.csv", "scores.json")}
+    return {
+        name: (folder / name).read_bytes()
+        for name in ("weights.safetensors", "best.safetensors", "metrics.csv", "scores.json")
+    }
 
 
 def test_a_run_is_written_and_found_again(squares, tmp_path):
@@ -81,7 +84,10 @@ def test_a_run_is_written_and_found_again(squares, tmp_path):
 )
 def test_any_change_of_the_request_is_another_run(squares, tmp_path, change):
     store = RunStore(tmp_path)
-    assert store.request(experiment(squares).describe()).name != store.request(experiment(squares, **change).describe()).name
+    assert (
+        store.request(experiment(squares).describe()).name
+        != store.request(experiment(squares, **change).describe()).name
+    )
 
 
 def test_a_method_of_ones_own_is_told_apart_by_its_source(squares, tmp_path):
@@ -133,7 +139,7 @@ def test_no_partial_file_under_a_final_name(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_atomically(path, "old")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
-    with pytest.raises(LabError, match="disk is full.*free some space"):
+    with pytest.raises(LabError, match=r"disk is full.*free some space"):
         write_atomically(path, "new")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -206,7 +212,9 @@ def test_kill_9_three_times_changes_no_bit(uninterrupted, tmp_path):
         process.communicate()
         assert process.returncode == -signal.SIGKILL
         reached = now
-        log = subprocess.run(command(tmp_path, "--set", "steps=1"), env=environment(), capture_output=True)  # another run: not disturbed
+        log = subprocess.run(
+            command(tmp_path, "--set", "steps=1"), env=environment(), capture_output=True
+        )  # another run: not disturbed
         assert log.returncode == 0
     result = finish(subprocess.run(command(tmp_path), env=environment(), capture_output=True, text=True, timeout=300))
     assert result["resumed_from"] >= reached > 0
@@ -216,7 +224,13 @@ def test_kill_9_three_times_changes_no_bit(uninterrupted, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_is_saved_and_continued(uninterrupted, tmp_path, number):
-    process = subprocess.Popen(command(tmp_path, "--checkpoint-every", "100"), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(tmp_path, "--checkpoint-every", "100"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     for line in process.stderr:
         if " of 14" in line:
             break

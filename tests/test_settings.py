@@ -67,7 +67,9 @@ def double(x):
 
 
 def test_essence_ignores_words_and_sees_code():
-    reworded = ORIGINAL.replace("Twice x # not a comment", "Another text,\n\n    longer").replace("# why", "#   because")
+    reworded = ORIGINAL.replace("Twice x # not a comment", "Another text,\n\n    longer").replace(
+        "# why", "#   because"
+    )
     assert sources.essence(ORIGINAL) == sources.essence(reworded)
     assert sources.essence(ORIGINAL) != sources.essence(ORIGINAL.replace("2 * x", "3 * x"))
     assert '"# neither"' in sources.essence(ORIGINAL)

@@ -1,6 +1,8 @@
-"""The loop: schedule, streams, accumulation, precision, losses that explode; methods are seen through the interface alone."""
+"""The loop: schedule, streams, accumulation, precision, losses that explode."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pytest
@@ -64,7 +66,7 @@ def weights(training: Trainer) -> torch.Tensor:
 @given(st.integers(1, 5000), st.floats(0.1, 3))
 def test_poly_falls_from_one_and_stays_positive(steps, power):
     factors = [poly(step, steps, power) for step in range(0, steps, max(1, steps // 50))]
-    assert factors[0] == 1 and all(a > b > 0 for a, b in zip(factors, factors[1:], strict=False))
+    assert factors[0] == 1 and all(a > b > 0 for a, b in itertools.pairwise(factors))
 
 
 def test_poly_against_the_printed_formula():
@@ -264,7 +266,12 @@ def test_oracle_differs_from_source_only_in_its_stream_alone():
 def test_bf16_trains_on_the_cpu(squares):
     torch.manual_seed(0)
     training = Trainer(
-        make_fabric("bf16-mixed", "cpu"), TinyNetwork(), SourceOnly(), Recipe(steps=20, batch_size=4), {"source": squares()}, 0
+        make_fabric("bf16-mixed", "cpu"),
+        TinyNetwork(),
+        SourceOnly(),
+        Recipe(steps=20, batch_size=4),
+        {"source": squares()},
+        0,
     )
     exhaust(training)
     assert training.metrics[-1]["loss/main"] < training.metrics[0]["loss/main"]
@@ -285,7 +292,14 @@ def test_precision_suits_the_device(monkeypatch):
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "32-true"])
 def test_a_step_on_the_gpu_never_waits_for_it(squares, precision):
     fabric = make_fabric(precision, "cuda")
-    training = Trainer(fabric, TinyNetwork(), SourceOnly(), Recipe(steps=9, batch_size=4, jitter=0.5, blur=0.5), {"source": squares()}, 0)
+    training = Trainer(
+        fabric,
+        TinyNetwork(),
+        SourceOnly(),
+        Recipe(steps=9, batch_size=4, jitter=0.5, blur=0.5),
+        {"source": squares()},
+        0,
+    )
     steps = training.run()
     next(steps)
     torch.cuda.set_sync_debug_mode("error")

@@ -193,9 +193,7 @@ class NotebookCell(SphinxDirective):
 
     def caption(self, docname: str, cell: dict) -> list[nodes.Node]:
         """The directive's content, else the cell's own caption, and a link to where it comes from."""
-        text = "\n".join(self.content) or cell["metadata"].get("mystnb", {}).get("figure", {}).get(
-            "caption", ""
-        )
+        text = "\n".join(self.content) or cell["metadata"].get("mystnb", {}).get("figure", {}).get("caption", "")
         children, _ = self.state.inline_text(text, self.lineno)
         link = addnodes.pending_xref(
             "", refdomain="std", reftype="doc", reftarget=f"/{docname}", refexplicit=True, refwarn=True
@@ -279,10 +277,7 @@ def public(file: Path, root: Path) -> bool:
     names = file.relative_to(root).with_suffix("").parts
     if any(name.startswith("_") and name != "__init__" for name in names):
         return False
-    return (
-        file.name != "__init__.py"
-        or re.search(r"^(def|class) ", file.read_text(encoding="utf-8"), re.M) is not None
-    )
+    return file.name != "__init__.py" or re.search(r"^(def|class) ", file.read_text(encoding="utf-8"), re.M) is not None
 
 
 def module_section(file: Path, root: Path) -> str:
@@ -324,9 +319,7 @@ def skip_member(app: Sphinx, what: str, name: str, obj, skip: bool, options) -> 
 def without_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Leave out the scripts for live code, which jupyter-book loads twice and which need a server."""
     for files in ("script_files", "css_files"):
-        context[files] = [
-            f for f in context.get(files, []) if "thebe" not in f"{f} {getattr(f, 'attributes', '')}"
-        ]
+        context[files] = [f for f in context.get(files, []) if "thebe" not in f"{f} {getattr(f, 'attributes', '')}"]
 
 
 def without_font_preload(app: Sphinx, exception: Exception | None) -> None:

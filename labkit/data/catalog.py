@@ -100,9 +100,7 @@ def open_dataset(
             raise LabError(f"{folder}: {layout_reason(folder)}")
         return FORMATS[key](folder, split, size, count=count)
     if folder.name != name:
-        raise LabError(
-            f"{folder}: no such folder; give a data set's folder or one of {', '.join(known_names())}"
-        )
+        raise LabError(f"{folder}: no such folder; give a data set's folder or one of {', '.join(known_names())}")
     raise UnknownNameError("data set", name, known_names())
 
 

@@ -17,9 +17,7 @@ class Cityscapes(PairedDataset):
     name = "Cityscapes"
     splits = ("train", "val", "test")
     ids = CITYSCAPES_IDS
-    layout = (
-        f"leftImg8bit/train/CITY/*{IMAGE_SUFFIX} with gtFine/train/CITY/*{LABEL_SUFFIX}, and likewise val"
-    )
+    layout = f"leftImg8bit/train/CITY/*{IMAGE_SUFFIX} with gtFine/train/CITY/*{LABEL_SUFFIX}, and likewise val"
     source = (
         "register at www.cityscapes-dataset.com and unpack leftImg8bit_trainvaltest.zip and "
         "gtFine_trainvaltest.zip into one folder"

@@ -41,8 +41,8 @@ class Recoloured:
 
     .. math:: x' = (1 - a)\\,x + a \\left(\\sigma_{to} \\frac{x - \\mu_{from}}{\\sigma_{from}} + \\mu_{to}\\right)
 
-    per channel, rounded and clipped to 0–255. With ``amount`` a = 1 the data set has, but for clipping, the other's mean
-    and spread. One map serves all pictures: what differs between them stays different. Labels are left alone.
+    per channel, rounded and clipped to 0–255. With ``amount`` a = 1 the data set has, but for clipping, the other's
+    mean and spread. One map serves all pictures: what differs between them stays different. Labels are left alone.
     """
 
     def __init__(

@@ -125,9 +125,7 @@ def fetch_and_unpack(
                 )
             return Unpacked(destination, len(manifest), downloaded=False)
         local = _local_path(url)
-        archive = local or download(
-            url, cache, attempts=attempts, pause=pause, timeout=timeout, progress=progress
-        )
+        archive = local or download(url, cache, attempts=attempts, pause=pause, timeout=timeout, progress=progress)
         try:
             unpack(archive, destination, manifest, inside=inside, name=url)
         except RefusedError:
@@ -145,9 +143,7 @@ def _local_path(url: str) -> Path | None:
         return None
     path = Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else Path(url)
     if not path.is_file():
-        raise LabError(
-            f"{url}: is neither an http(s) address nor a file; give the address of the zip archive"
-        )
+        raise LabError(f"{url}: is neither an http(s) address nor a file; give the address of the zip archive")
     return path
 
 
@@ -199,9 +195,7 @@ def _attempt(url: str, part: Path, timeout: float, progress: Progress | None) ->
         if validator := _read_validator(part):
             headers["If-Range"] = validator  # a server whose file has changed then sends all of it
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=timeout
-        ) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout) as response:
             _receive(response, url, part, start, progress)
     except urllib.error.HTTPError as error:
         error.close()
@@ -219,9 +213,7 @@ def _attempt(url: str, part: Path, timeout: float, progress: Progress | None) ->
         raise _BrokenOff(str(error) or type(error).__name__) from error
 
 
-def _receive(
-    response: http.client.HTTPResponse, url: str, part: Path, start: int, progress: Progress | None
-) -> None:
+def _receive(response: http.client.HTTPResponse, url: str, part: Path, start: int, progress: Progress | None) -> None:
     if "html" in response.headers.get("Content-Type", ""):
         raise LabError(
             f"{url}: answered with a web page instead of an archive (a login page of the network, perhaps); "
@@ -337,9 +329,7 @@ def _select(
         path = member.filename.replace("\\", "/")
         parts = PurePosixPath(path).parts
         if ".." in parts or path.startswith("/") or path[1:2] == ":":
-            raise RefusedError(
-                f"{archive}: refused, the path {member.filename!r} in it leads outside its folder"
-            )
+            raise RefusedError(f"{archive}: refused, the path {member.filename!r} in it leads outside its folder")
         if stat.S_ISLNK(member.external_attr >> 16):
             _refuse_escaping_link(source, member, archive)
         at = next((i for i in (0, 1) if len(parts) > i + 1 and parts[i] == inside), None)
@@ -347,9 +337,7 @@ def _select(
         if name is None or name not in manifest:
             continue
         if name in members or stat.S_ISLNK(member.external_attr >> 16) or member.file_size > _LARGEST_FILE:
-            raise RefusedError(
-                f"{archive}: refused, {member.filename!r} in it is a link, too large, or there twice"
-            )
+            raise RefusedError(f"{archive}: refused, {member.filename!r} in it is a link, too large, or there twice")
         members[name] = member
     if missing := [name for name in manifest if name not in members]:
         raise RefusedError(
@@ -364,9 +352,7 @@ def _refuse_escaping_link(source: zipfile.ZipFile, member: zipfile.ZipInfo, arch
     target = stored.decode(errors="replace").replace("\\", "/")
     resolved = posixpath.normpath(posixpath.join(posixpath.dirname(member.filename), target))
     if target.startswith("/") or target[1:2] == ":" or PurePosixPath(resolved).parts[:1] == ("..",):
-        raise RefusedError(
-            f"{archive}: refused, the link {member.filename!r} in it leads outside ({target!r})"
-        )
+        raise RefusedError(f"{archive}: refused, the link {member.filename!r} in it leads outside ({target!r})")
 
 
 def _extract(source: zipfile.ZipFile, member: zipfile.ZipInfo, file: Path, digest: str, archive: str) -> None:

@@ -5,10 +5,8 @@ MiniCity written so is read by the very readers, and by anybody's tools, that re
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from labkit.data.gta5 import GTA5
 from labkit.data.pairs import ORIGIN, Pair, PairedDataset, read_origin
 from labkit.data.synthia import Synthia
 from labkit.errors import LabError, UnknownNameError
+from labkit.files import write_atomically, write_json
 from labkit.labels import CITYSCAPES_LABELS, IGNORE, SYNTHIA_IDS, TRAIN_ID_TO_ID
 
 Progress = Callable[[int, int], None]
@@ -48,7 +47,8 @@ _TO_CITYSCAPES = _inverse(dict(enumerate(TRAIN_ID_TO_ID)))
 _TO_SYNTHIA = _inverse({train: value for value, train in SYNTHIA_IDS.items() if train != IGNORE})
 
 
-def _encode_png(picture: Image.Image) -> bytes:
+def encode_png(picture: Image.Image) -> bytes:
+    """A picture as the content of a PNG file."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
@@ -57,11 +57,11 @@ def _encode_png(picture: Image.Image) -> bytes:
 def _gta5_label(train_ids: np.ndarray) -> bytes:
     picture = Image.fromarray(_TO_CITYSCAPES[train_ids])
     picture.putpalette(_GTA5_PALETTE)
-    return _encode_png(picture)
+    return encode_png(picture)
 
 
 def _cityscapes_label(train_ids: np.ndarray) -> bytes:
-    return _encode_png(Image.fromarray(_TO_CITYSCAPES[train_ids]))
+    return encode_png(Image.fromarray(_TO_CITYSCAPES[train_ids]))
 
 
 def _synthia_label(train_ids: np.ndarray) -> bytes:
@@ -83,22 +83,6 @@ def _target(root: Path, format: str, split: str, index: int) -> Pair:
 
 _READERS: dict[str, type[PairedDataset]] = {"gta5": GTA5, "synthia": Synthia, "cityscapes": Cityscapes}
 _ENCODERS = {"gta5": _gta5_label, "synthia": _synthia_label, "cityscapes": _cityscapes_label}
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing; raises :class:`LabError` when the disk is full or not writable."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise LabError(
-            f"{path}: cannot be written ({error.strerror}); free space or choose another folder"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def export(
@@ -129,8 +113,8 @@ def export(
         pair = _target(root, format, dataset.split, index)
         if not (pair.image.exists() and pair.label.exists()):
             sample = dataset[index]
-            write_file(pair.image, _encode_png(Image.fromarray(sample.image)))
-            write_file(pair.label, _ENCODERS[format](sample.label))
+            write_atomically(pair.image, encode_png(Image.fromarray(sample.image)))
+            write_atomically(pair.label, _ENCODERS[format](sample.label))
         if progress is not None:
             progress(index + 1, len(dataset))
     return len(dataset)
@@ -151,7 +135,7 @@ def _claim(root: Path, dataset: SegmentationDataset, format: str) -> None:
             f"{root}: already holds another export ({origin['name']} as {origin['format']}, parts "
             f"{', '.join(sorted(origin['parts']))}); choose a new folder, or remove this one"
         )
-    write_file(root / ORIGIN, json.dumps(origin, indent=1).encode())
+    write_json(root / ORIGIN, origin)
 
 
 def make(

@@ -28,9 +28,7 @@ class GTA5(PairedDataset):
     splits = ("train", "val", "all")
     ids: ClassVar[dict[int, int]] = {**{i: t for i, t in CITYSCAPES_IDS.items() if i >= 0}, 34: IGNORE}
     layout = "images/00001.png … with labels/00001.png …"
-    source = (
-        "download its ten image and ten label archives from download.visinf.tu-darmstadt.de/data/from_games"
-    )
+    source = "download its ten image and ten label archives from download.visinf.tu-darmstadt.de/data/from_games"
 
     @classmethod
     def folders(cls, root: Path, split: str) -> tuple[Path, Path]:

@@ -163,9 +163,7 @@ def resize_labels(train_ids: np.ndarray, size: tuple[int, int] | None) -> np.nda
     return np.array(Image.fromarray(train_ids).resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
-def match_pairs(
-    images: Path, image_suffix: str, labels: Path, label_suffix: str, depth: int = 1
-) -> list[Pair]:
+def match_pairs(images: Path, image_suffix: str, labels: Path, label_suffix: str, depth: int = 1) -> list[Pair]:
     """Pairs by name, sorted: whatever has an image *or* a label, so that the missing half can be named.
 
     ``depth`` is 1 for files directly in the folders and 2 for files in subfolders (Cityscapes' cities).

@@ -171,9 +171,7 @@ class Augmentation:
             images = _where(draws["blur"] < self.blur, images, self._blur, draws)
         return images, None if labels is None else labels.long()
 
-    def _scale_and_crop(
-        self, images: Tensor, labels: Tensor | None, draws: dict
-    ) -> tuple[Tensor, Tensor | None]:
+    def _scale_and_crop(self, images: Tensor, labels: Tensor | None, draws: dict) -> tuple[Tensor, Tensor | None]:
         low, high = self.scale or (1.0, 1.0)
         scale = low + (high - low) * draws["scale"]
         size = self.crop or tuple(images.shape[-2:])
@@ -323,9 +321,7 @@ def _where(which: Tensor, batch: Tensor, change, draws: dict | None = None) -> T
     if len(index) == 0:
         return batch
     there = index.to(batch.device, non_blocking=True)
-    changed = change(
-        batch.index_select(0, there), {name: draw[index] for name, draw in (draws or {}).items()}
-    )
+    changed = change(batch.index_select(0, there), {name: draw[index] for name, draw in (draws or {}).items()})
     return batch.index_copy(0, there, changed)
 
 

@@ -37,7 +37,7 @@ def _or_void(ids: Tensor) -> Tensor:
 
 
 def merge_counts(counts: np.ndarray, merge: tuple[int, ...]) -> np.ndarray:
-    """Counts ``(19, 20)`` after classes were merged: ``merge[c]`` is the trainId that class c counts as, in rows and columns.
+    """Counts ``(19, 20)`` after classes were merged: ``merge[c]`` is the trainId that class c counts as, in both axes.
 
     Merging counts equals counting merged maps, because a merge is a function of a pixel's class alone.
     """

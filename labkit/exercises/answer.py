@@ -1,4 +1,7 @@
-"""What an exercise's check says: right, or a hint that does not give the solution away. Never an exception, never the network."""
+"""What an exercise's check says: right, or a hint that does not give the solution away.
+
+Never an exception, never the network.
+"""
 
 from __future__ import annotations
 

@@ -40,9 +40,7 @@ def check_iou(student: Callable[[np.ndarray], np.ndarray]) -> Answer:
 
 
 @checked
-def check_largest_loss(
-    student: str | None, source_only: Mapping[str, float], oracle: Mapping[str, float]
-) -> Answer:
+def check_largest_loss(student: str | None, source_only: Mapping[str, float], oracle: Mapping[str, float]) -> Answer:
     """Exercise 3.2: the class that loses most IoU, in points, from oracle to source only."""
     if not student:
         return hint("Give a class's name. The bars above are ordered by this difference.")
@@ -73,9 +71,13 @@ def check_recolour(student: Callable[[np.ndarray, ColourStatistics, ColourStatis
         return hint(f"The picture came with shape {image.shape} and left with {given.shape}.")
     mean, std = given.mean((0, 1)), given.std((0, 1))
     if not np.allclose(mean, other.mean, atol=1.5):
-        return hint(f"The channels' means are {np.round(mean)}; the target's are {other.mean}. Which mean is added last?")
+        return hint(
+            f"The channels' means are {np.round(mean)}; the target's are {other.mean}. Which mean is added last?"
+        )
     if not np.allclose(std, other.std, atol=1.5):
-        return hint(f"The means are right, the spreads {np.round(std)} should be {other.std}: divide by one, multiply by the other.")
+        return hint(
+            f"The means are right, the spreads {np.round(std)} should be {other.std}: divide by one, multiply by the other"
+        )
     if given.dtype != np.uint8:
         return hint(f"Right numbers, but as {given.dtype}: round, clip to 0–255, and return uint8.")
     extreme = student(

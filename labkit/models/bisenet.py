@@ -140,8 +140,7 @@ class BiSeNet(nn.Module):
     """BiSeNet-R18 as in baitan2025 (§2.2, Table 1).
 
     Trained without a file it starts from He initialisation: convolutions of our own modules normal with
-        variance
-    2 / fan-in and zero bias, the ResNet as torchvision does it (variance 2 / fan-out), batch norms at scale 1
+    variance 2 / fan-in and zero bias, the ResNet as torchvision does it (variance 2 / fan-out), batch norms at scale 1
     and shift 0. The two auxiliary heads (on the 1/16 and the 1/32 branch) only run in training mode.
 
     Args:

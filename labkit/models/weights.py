@@ -123,9 +123,7 @@ def fetch_weights(url: str, folder: str | os.PathLike | None = None) -> Path:
     by_hand = f"Download it by hand to {path}, or use weights='none', which needs no download."
     if path.exists():
         if not _sha256(path).startswith(digest):
-            raise LabError(
-                f"{path} is damaged: its SHA-256 does not begin with {digest}. Delete it and try again."
-            )
+            raise LabError(f"{path} is damaged: its SHA-256 does not begin with {digest}. Delete it and try again.")
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,13 +160,9 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
         raise
     except Exception as error:  # each reader has its own kinds of exception for the same thing
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LabError(
-            f"{path} cannot be read as weights ({reason}): it is damaged or of another kind"
-        ) from error
+        raise LabError(f"{path} cannot be read as weights ({reason}): it is damaged or of another kind") from error
     if not isinstance(content, Mapping) or not content:
-        raise LabError(
-            f"{path} holds no state dict: expected tensors by name, found {type(content).__name__}"
-        )
+        raise LabError(f"{path} holds no state dict: expected tensors by name, found {type(content).__name__}")
     for key, value in content.items():
         if not isinstance(value, Tensor):
             raise LabError(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
     from labkit.plots.features import feature_projection, statistics_by_channel
     from labkit.plots.frames import slider
     from labkit.plots.label_maps import draw_label_map, label_map_figure, styles_figure
-    from labkit.plots.panels import Panel, prediction_panels
+    from labkit.plots.panels import Panel, make_panels, prediction_panels
     from labkit.plots.style import theme
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "feature_projection",
     "label_map_figure",
     "learning_curves",
+    "make_panels",
     "prediction_panels",
     "score_curves",
     "slider",

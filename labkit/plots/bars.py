@@ -25,15 +25,11 @@ def _seeds_by_class(iou: Mapping[str, np.ndarray], classes: Sequence[str]) -> di
         if table.ndim != 2 or table.shape[1] != len(classes):
             raise LabError(f"run {run!r} has IoU of shape {table.shape} for {len(classes)} classes")
         if np.nanmax(table, initial=0) > 1:
-            raise LabError(
-                f"run {run!r} has an IoU above 1: give fractions (a published table is percent: / 100)"
-            )
+            raise LabError(f"run {run!r} has an IoU above 1: give fractions (a published table is percent: / 100)")
     return tables
 
 
-def _order(
-    tables: list[np.ndarray], order: str, frequency: np.ndarray | None, classes: Sequence[str]
-) -> np.ndarray:
+def _order(tables: list[np.ndarray], order: str, frequency: np.ndarray | None, classes: Sequence[str]) -> np.ndarray:
     if order not in ORDERS:
         raise UnknownNameError("order", order, ORDERS)
     if order == "trainId":
@@ -94,9 +90,7 @@ def class_iou_bars(
         _write(ax, 0, row, "absent", color=QUIET, style="italic")
     for index, (run, table) in enumerate(tables.items()):
         offset = (index - (len(tables) - 1) / 2) * THICKNESS / pitch
-        _draw_run(
-            ax, run, table[:, rows], offset, THICKNESS / pitch * 0.9, SERIES[index % len(SERIES)], ~absent
-        )
+        _draw_run(ax, run, table[:, rows], offset, THICKNESS / pitch * 0.9, SERIES[index % len(SERIES)], ~absent)
     name_axis(ax, [classes[row] for row in rows], look)
     ax.set(xlim=(0, min(1.0, ax.get_xlim()[1] * 1.02)), ylim=(len(classes) - 0.45, -0.55))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\u2009%"))
@@ -123,13 +117,9 @@ def _draw_run(ax, run: str, table: np.ndarray, offset: float, thickness: float, 
             continue
         ends = table[:, row][~np.isnan(table[:, row])]
         if len(table) > 1:
-            ax.plot(
-                ends, np.full(len(ends), height), "o", ms=3.4, mfc="white", mec=INK, mew=0.7, clip_on=False
-            )
+            ax.plot(ends, np.full(len(ends), height), "o", ms=3.4, mfc="white", mec=INK, mew=0.7, clip_on=False)
         _write(ax, max(mean, ends.max()), height, f"{100 * mean:.1f}", color=INK)
 
 
 def _write(ax, x: float, y: float, text: str, **style) -> None:
-    ax.annotate(
-        text, (x, y), (4, 0), textcoords="offset points", va="center_baseline", fontsize=SMALL - 0.5, **style
-    )
+    ax.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center_baseline", fontsize=SMALL - 0.5, **style)

@@ -89,13 +89,9 @@ def class_handles(present: Sequence[int], look: str = "cityscapes") -> list[Patc
     handles = []
     for train_id in present:
         if train_id < NUM_CLASSES:
-            handles.append(
-                Patch(facecolor=colors[train_id], edgecolor="#8895A0", lw=0.6, label=CLASS_NAMES[train_id])
-            )
+            handles.append(Patch(facecolor=colors[train_id], edgecolor="#8895A0", lw=0.6, label=CLASS_NAMES[train_id]))
         elif look == "readable":
-            handles.append(
-                Patch(facecolor="white", edgecolor="#777777", lw=0.6, hatch="/////", label="ignored")
-            )
+            handles.append(Patch(facecolor="white", edgecolor="#777777", lw=0.6, hatch="/////", label="ignored"))
         else:
             handles.append(Patch(facecolor="black", edgecolor="#8895A0", lw=0.6, label="ignored"))
     return handles

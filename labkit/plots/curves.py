@@ -156,9 +156,7 @@ def _draw_losses(ax, runs, *, name_runs: bool) -> None:
 
 def _draw_rates(ax, runs) -> None:
     tables = list(runs.values())
-    shared = all(
-        table[["step", "learning_rate"]].equals(tables[0][["step", "learning_rate"]]) for table in tables
-    )
+    shared = all(table[["step", "learning_rate"]].equals(tables[0][["step", "learning_rate"]]) for table in tables)
     for index, table in enumerate(tables[:1] if shared else tables):
         ax.plot(
             table["step"],

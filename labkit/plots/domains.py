@@ -96,9 +96,7 @@ def class_frequencies(
     for name, values in counts.items():
         values = np.asarray(values, dtype=np.float64)
         if values.shape != (len(classes),) or not values.sum() > 0:
-            raise LabError(
-                f"counts of {name!r} need one number for each of {len(classes)} classes, not all zero"
-            )
+            raise LabError(f"counts of {name!r} need one number for each of {len(classes)} classes, not all zero")
         shares[name] = values / values.sum()
     rows = np.argsort(-next(iter(shares.values())), kind="stable")
     everything = np.stack(list(shares.values()))[:, rows]

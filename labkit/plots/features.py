@@ -45,9 +45,7 @@ def project(features: Mapping[str, np.ndarray]) -> Projection:
     sets = {name: _matrix(name, values) for name, values in features.items()}
     widths = {values.shape[1] for values in sets.values()}
     if len(sets) < 2 or len(widths) != 1 or widths == {1}:
-        raise LabError(
-            "a projection needs at least two sets of features, all with the same two or more channels"
-        )
+        raise LabError("a projection needs at least two sets of features, all with the same two or more channels")
     everything = np.concatenate(list(sets.values()))
     center = everything.mean(axis=0)
     _, singular, axes = np.linalg.svd(everything - center, full_matrices=False)
@@ -101,9 +99,7 @@ def feature_projection(features: Mapping[str, np.ndarray]) -> Figure:
     ax.set_xlabel(f"first component, {percent(found.explained[0], 0)} of the variance")
     ax.set_ylabel(f"second, {percent(found.explained[1], 0)}")
     ax.margins(0.08)
-    figure.legend(
-        loc="outside upper left", ncols=len(means), fontsize=BASE, markerscale=1.5, handletextpad=0.1
-    )
+    figure.legend(loc="outside upper left", ncols=len(means), fontsize=BASE, markerscale=1.5, handletextpad=0.1)
     return figure
 
 
@@ -128,17 +124,13 @@ def statistics_by_channel(
     for name, features in zip(names, (source, target), strict=True):
         features = np.asarray(features, dtype=np.float64)
         if features.ndim not in (2, 4) or not features.size:
-            raise LabError(
-                f"features of {name!r} need the shape (N, C) or (N, C, H, W), not {features.shape}"
-            )
+            raise LabError(f"features of {name!r} need the shape (N, C) or (N, C, H, W), not {features.shape}")
         values = np.moveaxis(features, 1, 0).reshape(features.shape[1], -1)
         statistics.append((values.mean(axis=1), values.std(axis=1)))
     if len(statistics[0][0]) != len(statistics[1][0]):
         raise LabError(f"{names[0]} has {len(statistics[0][0])} channels, {names[1]} {len(statistics[1][0])}")
     figure = new_figure(3.9)
-    for index, (ax, title) in enumerate(
-        zip(figure.subplots(1, 2), ("mean", "standard deviation"), strict=True)
-    ):
+    for index, (ax, title) in enumerate(zip(figure.subplots(1, 2), ("mean", "standard deviation"), strict=True)):
         x, y = statistics[0][index], statistics[1][index]
         low, high = min(x.min(), y.min()), max(x.max(), y.max())
         pad = 0.06 * (high - low) or 1.0

@@ -37,9 +37,7 @@ def _as_image(frame):
         raise LabError(f"a frame is a figure, a PIL image or a uint8 array, not {type(frame).__name__}")
     image = image.convert("RGB")
     if image.width > MAX_WIDTH:
-        image = image.resize(
-            (MAX_WIDTH, round(image.height * MAX_WIDTH / image.width)), Image.Resampling.LANCZOS
-        )
+        image = image.resize((MAX_WIDTH, round(image.height * MAX_WIDTH / image.width)), Image.Resampling.LANCZOS)
     return image
 
 
@@ -164,9 +162,7 @@ def slider(
         raise LabError(f"a slider needs frames and a label for each: {count} frames, {len(labels)} labels")
     described = [f"{alt} {label}" for label in labels] if isinstance(alt, str) and alt else list(alt)
     if len(described) != count or not all(described):
-        raise LabError(
-            f"a slider needs a description for each of its {count} frames (alt), not {len(described)}"
-        )
+        raise LabError(f"a slider needs a description for each of its {count} frames (alt), not {len(described)}")
     if not 0 <= start < count:
         raise LabError(f"start = {start}, but the frames are 0 to {count - 1}")
     images = [_as_image(frame) for frame in frames]

@@ -51,9 +51,7 @@ def name_places(label: np.ndarray, line_height: float) -> list[tuple[float, floa
                 continue
             # The text's middle may lie wherever its whole box stays inside the region.
             inside = np.pad((regions == region).astype(np.uint8), 1)
-            allowed = cv2.erode(
-                inside, np.ones(room[::-1], np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
-            )
+            allowed = cv2.erode(inside, np.ones(room[::-1], np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
             if allowed.any():
                 depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3) * allowed
                 y, x = np.unravel_index(depth.argmax(), depth.shape)
@@ -62,9 +60,7 @@ def name_places(label: np.ndarray, line_height: float) -> list[tuple[float, floa
 
 
 @themed
-def draw_label_map(
-    ax, label: np.ndarray, title: str = "", *, look: str = "cityscapes", bold: bool = False
-) -> None:
+def draw_label_map(ax, label: np.ndarray, title: str = "", *, look: str = "cityscapes", bold: bool = False) -> None:
     """Draw a map of trainIds ``(H, W)`` into axes.
 
     ``look="cityscapes"`` uses the usual colours. ``look="readable"`` is for readers who cannot tell those

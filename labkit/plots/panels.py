@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labkit.data.dataset import Sample
 from labkit.errors import LabError, UnknownNameError
 from labkit.labels import EVALUATIONS, IGNORE, Evaluation
 from labkit.plots.classes import classes_present, stripes
@@ -22,6 +23,19 @@ class Panel(NamedTuple):
     truth: np.ndarray
     predictions: Mapping[str, np.ndarray]
     name: str = ""
+
+
+def make_panels(samples: Sequence[Sample], predictions: Mapping[str, Sequence[np.ndarray]]) -> list[Panel]:
+    """Pictures with what each run predicts for them.
+
+    Args:
+        samples: pictures with their truth.
+        predictions: by run's title, one map of trainIds for each of ``samples``.
+    """
+    return [
+        Panel(sample.image, sample.label, {run: maps[i] for run, maps in predictions.items()}, sample.name)
+        for i, sample in enumerate(samples)
+    ]
 
 
 def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -110,9 +124,7 @@ def _caption(panel: Panel, run: str, evaluation: Evaluation) -> str:
 
 
 def _blocks(panels, runs, evaluation, aspect, present, look) -> Figure:
-    figure, axes = picture_grid(
-        [1, 1] * len(panels), 1 + len(runs), aspect, present=present, look=look, wrong=True
-    )
+    figure, axes = picture_grid([1, 1] * len(panels), 1 + len(runs), aspect, present=present, look=look, wrong=True)
     for index, panel in enumerate(panels):
         above, below = axes[2 * index], axes[2 * index + 1]
         show_picture(above[0], panel.image, panel.name or "image", bold=True)
@@ -128,9 +140,7 @@ def _blocks(panels, runs, evaluation, aspect, present, look) -> Figure:
 
 
 def _rows(panels, run, evaluation, aspect, present, look) -> Figure:
-    figure, axes = picture_grid(
-        [2] + [1] * (len(panels) - 1), 4, aspect, present=present, look=look, wrong=True
-    )
+    figure, axes = picture_grid([2] + [1] * (len(panels) - 1), 4, aspect, present=present, look=look, wrong=True)
     for index, (panel, row) in enumerate(zip(panels, axes, strict=True)):
         prediction = panel.predictions[run]
         show_picture(row[0], panel.image)

@@ -55,9 +55,7 @@ def picture_grid(
         top -= head * HEAD + height
         for column in range(columns):
             left = EDGE + column * (width + GAP)
-            axes[row, column] = ax = figure.add_axes(
-                (left / WIDTH, top / total, width / WIDTH, height / total)
-            )
+            axes[row, column] = ax = figure.add_axes((left / WIDTH, top / total, width / WIDTH, height / total))
             ax.set_axis_off()
         top -= GAP
     if entries:
@@ -76,9 +74,7 @@ def picture_grid(
     return figure, axes
 
 
-def show_picture(
-    ax, picture: np.ndarray, title: str = "", *, bold: bool = False, exact: bool = False
-) -> None:
+def show_picture(ax, picture: np.ndarray, title: str = "", *, bold: bool = False, exact: bool = False) -> None:
     """Fill the axes with a picture, a line of text above its left edge; longer text ends in "…".
 
     ``exact`` keeps hard edges where a picture is enlarged: for maps, whose colours mean something.

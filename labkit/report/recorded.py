@@ -1,4 +1,4 @@
-"""Recorded results: the outcome of a sweep over seeds as one JSON file, with its provenance, and how a page shows it."""
+"""Recorded results: a sweep over seeds as one JSON file with its provenance, and how a page shows it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import labkit
-from labkit.errors import LabError, UnknownNameError
+from labkit.errors import UnknownNameError
 from labkit.files import read_json, write_json
 from labkit.lab import Lab
 from labkit.profiles import pair_named
+from labkit.report.tables import Noted, Words
 
 if TYPE_CHECKING:
     import pandas
@@ -30,7 +31,7 @@ RESULTS = Path(labkit.__file__).parents[1] / "results"
 
 
 def sweep(name: str, pair: str, profile: str, seeds: list[int], **lab_options: Any) -> dict[str, Any]:
-    """Train every experiment of a sweep with every seed (finished ones are found), and gather the outcome as plain JSON.
+    """Train every experiment of a sweep with every seed (finished ones are found); the outcome as plain JSON.
 
     Raises:
         UnknownNameError: no such sweep.
@@ -108,19 +109,20 @@ def provenance(outcome: dict[str, Any]) -> str:
     """Where a recorded sweep comes from, in a sentence."""
     env, report = outcome["environment"], outcome["report"]
     height, width = outcome["size"]
+    seeds = ", ".join(map(str, outcome["seeds"]))
     return (
         f"Recorded {env['date']} on {env['hardware']} ({env['precision']}), commit {env['commit']}: profile "
-        f"{outcome['profile']}, {outcome['steps']} steps at {height}×{width}, seeds {', '.join(map(str, outcome['seeds']))}; "
+        f"{outcome['profile']}, {outcome['steps']} steps at {height}×{width}, seeds {seeds}; "
         f"scored on {report['images']} pictures of {report['data']} {report['split']}. *Best: {outcome['selection']}."
     )
 
 
-def miou_rows(outcome: dict[str, Any], title: str) -> list[float]:
-    """The mIoU of each seed of one row, in 0–1."""
-    for row in outcome["rows"]:
-        if row["name"] == title:
-            return row["miou"]
-    raise LabError(f"the recorded sweep {outcome['sweep']} has no row {title!r}")
+def recorded_seeds(name: str, pair: str, profile: str = "mini"):
+    """A recorded sweep as a table with its provenance below; words if it has not been recorded."""
+    outcome = recorded(name, pair, profile)
+    if outcome is None:
+        return Words(f"{name} has not been recorded on {pair_named(pair).title} with the profile {profile}.")
+    return Noted(seeds_table(outcome), provenance(outcome))
 
 
 def _null(value: float) -> float | None:

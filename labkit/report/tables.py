@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,35 @@ from labkit.labels import CLASS_NAMES
 if TYPE_CHECKING:
     import pandas
 
+    from labkit.lab import Lab
     from labkit.training.runs import Run
+
+
+@dataclass(frozen=True)
+class Words:
+    """A sentence as a cell's output."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>"
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A table and the note below it, as one output of a cell."""
+
+    table: pandas.DataFrame
+    note: str
+
+    def __str__(self) -> str:
+        return f"{self.table}\n{self.note}"
+
+    def _repr_html_(self) -> str:
+        return f'{self.table.to_html()}<p class="lab-note">{html.escape(self.note)}</p>'
 
 
 def result_table(runs: Mapping[str, Run], data: str) -> pandas.DataFrame:
@@ -38,12 +68,23 @@ def result_table(runs: Mapping[str, Run], data: str) -> pandas.DataFrame:
     return pandas.DataFrame.from_dict(rows, orient="index")
 
 
+def scored_on(lab: Lab) -> Words:
+    """Which pictures a lab's results are measured on, at which size, and whose they are; empty without the data."""
+    if not lab.ready:
+        return Words("")
+    report, (height, width) = lab.target(), lab.size
+    return Words(
+        f"Measured on {len(report)} pictures of {report.name}, split {report.split}, at {height}×{width}; no training "
+        f"has seen them. Curves, and *best*, use the split val. {lab.pair.attribution}".strip()
+    )
+
+
 def per_class_table(columns: Mapping[str, Mapping[str, float]]) -> pandas.DataFrame:
     """IoU by class in percent, one column each, with the mean below.
 
     Args:
-        columns: by the column's head (which names the data), IoU by class name in 0–1; absent classes NaN. A class that a
-            column does not have stays empty.
+        columns: by the column's head (which names the data), IoU by class name in 0–1; absent classes NaN. A
+            class that a column does not have stays empty.
     """
     import pandas
 

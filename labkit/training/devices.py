@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import platform
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from labkit.errors import LabError, UnknownNameError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -22,12 +27,28 @@ def accelerator() -> str:
 def precision_for(device: str) -> str:
     """The precision that suits a device.
 
-    bf16 where the hardware has it (compute capability 8, Ampere, and later); fp16 with loss scaling on older cards, such
-    as Colab's T4 (PyTorch would emulate bf16 there, slowly); fp32 on the CPU and on Apple's GPUs.
+    bf16 where the hardware has it (compute capability 8, Ampere, and later); fp16 with loss scaling on older cards,
+    such as Colab's T4 (PyTorch would emulate bf16 there, slowly); fp32 on the CPU and on Apple's GPUs.
     """
     if device != "cuda":
         return "32-true"
     return "bf16-mixed" if torch.cuda.get_device_capability()[0] >= 8 else "16-mixed"
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """The device of that name; ``auto`` is the fastest that is there.
+
+    Raises:
+        UnknownNameError: not one of :data:`DEVICES`.
+        LabError: a device that this machine does not have.
+    """
+    if device not in DEVICES:
+        raise UnknownNameError("device", device, DEVICES)
+    if (device == "cuda" and not torch.cuda.is_available()) or (
+        device == "mps" and not torch.backends.mps.is_available()
+    ):
+        raise LabError(f"this machine has no device {device}; see `labkit doctor`, or use device auto")
+    return torch.device(accelerator() if device == "auto" else device)
 
 
 def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1) -> Fabric:
@@ -39,13 +60,13 @@ def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1)
     """
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
-    kind = accelerator() if device == "auto" else device
+    kind = choose_device(device).type
     if kind == "cuda" and torch.cuda.device_count() < devices:
         raise LabError(
-            f"{devices} CUDA device(s) asked for, {torch.cuda.device_count()} found; see `labkit doctor`, or use device cpu"
+            f"{devices} CUDA devices asked for, {torch.cuda.device_count()} found; see `labkit doctor`, or use fewer"
         )
-    if kind not in ("cpu", "cuda", "mps"):
-        raise UnknownNameError("device", device, ("auto", "cpu", "cuda", "mps"))
+    from lightning_fabric import Fabric  # here, because importing it takes longer than all of labkit
+
     return Fabric(
         accelerator=kind,
         devices=devices,

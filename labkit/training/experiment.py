@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING, Any
 
 from labkit import sources
 from labkit.data.dataset import SegmentationDataset
@@ -21,16 +18,19 @@ from labkit.evaluation.predict import evaluate
 from labkit.files import write_json
 from labkit.labels import NUM_CLASSES
 from labkit.models.registry import create_model, module_of
+from labkit.progress import track
 from labkit.settings import describe
 from labkit.training import checkpoints
 from labkit.training.devices import make_fabric
 from labkit.training.loop import SEGMENTER, Trainer
 from labkit.training.method import Method
-from labkit.progress import track
 from labkit.training.provenance import environment
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run, RunStore
 from labkit.training.signals import TrainingInterrupted, stop_on_signals
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def _identify_weights(weights: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run, and how this call came by it: ``resumed_from`` is a step, 0 for a fresh start, None if it was there."""
+    """A finished run, and how this call came by it: ``resumed_from`` a step, 0 for a fresh start, None if it was there."""
 
     run: Run
     resumed_from: int | None
@@ -224,5 +224,5 @@ def _finish(experiment: Experiment, run: Run, trainer: Trainer, model, best: dic
     )
     for step in checkpoints.steps(run.checkpoints):
         checkpoints.path_of(run.checkpoints, step).unlink()
-    if run.checkpoints.is_dir() and not os.listdir(run.checkpoints):
+    if run.checkpoints.is_dir() and not any(run.checkpoints.iterdir()):
         run.checkpoints.rmdir()

@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from labkit.data.dataset import SegmentationDataset
@@ -21,6 +20,9 @@ from labkit.training.method import TARGET, Batch, Method, Objective
 from labkit.training.recipe import Recipe
 from labkit.training.schedule import poly, set_learning_rate
 from labkit.training.streams import batches, derived_seed
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # slow to import, and not needed before a training starts
 
 LOG_EVERY = 10
 """Steps between two readings of the losses: only there does the host wait for the device."""

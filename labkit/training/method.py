@@ -92,7 +92,7 @@ class Method:
         raise NotImplementedError(f"{type(self).__name__} has no objectives")
 
     def state_dict(self) -> dict:
-        """State beside networks and optimisers that a resumed run needs (thresholds, pools); tensors and plain values."""
+        """State beside networks and optimisers that a resumed run needs (thresholds, pools): tensors, plain values."""
         return {}
 
     def load_state_dict(self, state: dict) -> None:

@@ -85,7 +85,7 @@ class Run:
         return [fingerprint for fingerprint in named if fingerprint]
 
     def generated_like(self, dataset: str, split: str) -> dict[str, Any]:
-        """The fingerprint of this split of MiniCity among the run's data sets (its count and seed); empty if there is none."""
+        """The fingerprint of this split of MiniCity among the run's data sets (its count and seed), or empty."""
         style = dataset.removeprefix("minicity-")
         matches = (f for f in self.data_sets() if f.get("style") == style and f["split"] == split)
         return next(matches, {})
@@ -128,7 +128,7 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by whoever trains this run; waits for another holder. It falls when the process ends, however it ends."""
+        """Held by whoever trains this run; waits for another holder. Falls when the process ends, however it ends."""
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)

@@ -24,8 +24,8 @@ def derived_seed(*parts: object) -> int:
 class BatchIndices(Sampler[list[int]]):
     """The indices of every batch from ``first`` to ``last`` (exclusive), each device its share.
 
-    Pictures come in a fresh random order each epoch, without replacement; a batch may reach into the next epoch, so that
-    none is smaller than the others.
+    Pictures come in a fresh random order each epoch, without replacement; a batch may reach into the next epoch,
+    so that none is smaller than the others.
     """
 
     def __init__(self, length: int, batch_size: int, seed: int, first: int, last: int, rank: int = 0, world: int = 1):
@@ -63,10 +63,10 @@ def batches(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]]:
-    """Iterate over uint8 images ``(N, 3, H, W)``, uint8 labels ``(N, H, W)`` and names, for batches ``first`` … ``last − 1``.
+    """Iterate over uint8 images ``(N, 3, H, W)``, uint8 labels ``(N, H, W)`` and names.
 
-    ``batch_size`` counts the pictures of all ``world`` devices; each gets its share. Asking for the iterator starts the
-    workers.
+    From batch ``first`` to ``last − 1``. ``batch_size`` counts the pictures of all ``world`` devices; each gets its
+    share. Asking for the iterator starts the workers.
     """
     loader = DataLoader(
         dataset,

@@ -56,9 +56,7 @@ class MiniCity:
 
     def __getitem__(self, index: int) -> Sample:
         if not -self.count <= index < self.count:
-            raise IndexError(
-                f"{self.name} {self.split} has {self.count} pictures; there is no number {index}"
-            )
+            raise IndexError(f"{self.name} {self.split} has {self.count} pictures; there is no number {index}")
         index = int(index) % self.count
         dice = Dice("MiniCity", VERSION, self.style, self.split, self.seed, index)
         image, label = render(sample_scene(STYLE_BY_NAME[self.style], dice), *self.size)
@@ -81,9 +79,7 @@ def _checked_size(size) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in size)
     except (TypeError, ValueError):
-        raise LabError(
-            f"a MiniCity size is a height and a width in pixels, such as (128, 256); not {size!r}"
-        ) from None
+        raise LabError(f"a MiniCity size is a height and a width in pixels, such as (128, 256); not {size!r}") from None
     if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
         raise LabError(f"a MiniCity picture has {SMALLEST} to {LARGEST} pixels a side; not {height}×{width}")
     return height, width

@@ -103,9 +103,7 @@ def build_mesh(scene: Scene) -> Mesh:
     grain = np.zeros((pieces, 7), dtype=np.float32)
     for index, surface in enumerate(surfaces):
         grain[place[index], : len(surface.grain)] = surface.grain
-    corners = np.concatenate(
-        (np.array([surface.corners for surface in surfaces]), _placed(things, bodies, count))
-    )
+    corners = np.concatenate((np.array([surface.corners for surface in surfaces]), _placed(things, bodies, count)))
     closed = joined([surface.closed for surface in surfaces], [body.closed for body in bodies], bool)
     is_thing = order >= flat
     return Mesh(
@@ -115,9 +113,7 @@ def build_mesh(scene: Scene) -> Mesh:
         closed=closed,
         card=is_thing & ~closed,
         ground=joined([surface.layer == GROUND for surface in surfaces], [np.zeros(pieces - flat)], bool),
-        material=joined(
-            [surface.material for surface in surfaces], [_materials(b) for b in bodies], np.uint8
-        ),
+        material=joined([surface.material for surface in surfaces], [_materials(b) for b in bodies], np.uint8),
         ink=ink[order],
         colors=np.concatenate(
             (np.array(colors, dtype=np.float64), np.array(roles, dtype=np.float64).reshape(-1, 3)[row])
@@ -180,9 +176,7 @@ class Projected(NamedTuple):
     depth: np.ndarray
 
 
-def project(
-    corners: np.ndarray, form: np.ndarray, closed: np.ndarray, scene: Scene, frame: Frame
-) -> Projected:
+def project(corners: np.ndarray, form: np.ndarray, closed: np.ndarray, scene: Scene, frame: Frame) -> Projected:
     """Perspective projection of corners ``(n, 4, 3)`` in metres; ``closed`` ones facing away are hidden."""
     x = corners[:, :, 0] - scene.camera.x
     y = corners[:, :, 1] - scene.camera.height
@@ -208,9 +202,7 @@ def project(
     return Projected(col, row, ~(outside | hidden | (toward == 0)), plane, normal, depth)
 
 
-def fill(
-    col: np.ndarray, row: np.ndarray, form: np.ndarray, keep: np.ndarray, height: int, width: int
-) -> np.ndarray:
+def fill(col: np.ndarray, row: np.ndarray, form: np.ndarray, keep: np.ndarray, height: int, width: int) -> np.ndarray:
     """Fill convex pieces in order: int32 ``(height·width,)``, the last piece's number + 1, or 0 for none.
 
     A sample belongs to a piece when its centre does. All pieces are cut into rows at once, all rows into
@@ -283,9 +275,7 @@ _COARSE = {
 }
 
 
-def _texture(
-    scene: Scene, mesh: Mesh, projected: Projected, frame: Frame, seen: np.ndarray, haze: np.ndarray
-):
+def _texture(scene: Scene, mesh: Mesh, projected: Projected, frame: Frame, seen: np.ndarray, haze: np.ndarray):
     """Colour row and brightness of every sample; corrects ``haze`` in place where depth varies."""
     ink = mesh.ink[seen]
     shade = np.ones(len(seen), dtype=np.float32)
@@ -370,16 +360,10 @@ def _facade(grain: np.ndarray, piece: np.ndarray, u: np.ndarray, v: np.ndarray) 
     margin = (np.float32(1.0) - wide) * np.float32(0.5)
     sill = (np.float32(1.0) - high) * np.float32(0.45)
     frame = np.float32(0.05)
-    inside = (
-        (across > margin) & (across < np.float32(1.0) - margin) & (upward > sill) & (upward < sill + high)
-    )
+    inside = (across > margin) & (across < np.float32(1.0) - margin) & (upward > sill) & (upward < sill + high)
     edge = (across > margin - frame) & (across < np.float32(1.0) - margin + frame)
     edge &= (upward > sill - frame) & (upward < sill + high + frame)
-    mixed = (
-        (column + 512).astype(np.int64) * 7919
-        + (floor + 8).astype(np.int64) * 104729
-        + salt.astype(np.int64) * 31
-    )
+    mixed = (column + 512).astype(np.int64) * 7919 + (floor + 8).astype(np.int64) * 104729 + salt.astype(np.int64) * 31
     bright = ((mixed * 2654435761) >> 16) % 5 == 0
     out = np.where(inside, np.where(bright, 2, 1), np.where(edge, 3, 0))
     low = v < shop
@@ -440,9 +424,7 @@ def render(scene: Scene, height: int, width: int) -> tuple[np.ndarray, np.ndarra
     if scene.style.bonnet:
         _bonnet(scene, frame, channels, label)
     if scale == 2:
-        channels = [
-            (c[::2, ::2] + c[1::2, ::2] + (c[::2, 1::2] + c[1::2, 1::2])) * np.float32(0.25) for c in channels
-        ]
+        channels = [(c[::2, ::2] + c[1::2, ::2] + (c[::2, 1::2] + c[1::2, 1::2])) * np.float32(0.25) for c in channels]
         label = np.ascontiguousarray(label[1::2, 1::2])
     return photograph(scene, channels), label
 
@@ -505,13 +487,9 @@ def photograph(scene: Scene, channels: list[np.ndarray]) -> np.ndarray:
     lens = scene.style.lens
     height, width = channels[0].shape
     if lens.blur:
-        for _ in range(
-            max(1, (height + 64) // 192)
-        ):  # the lens does not know the sensor: wider in larger pictures
+        for _ in range(max(1, (height + 64) // 192)):  # the lens does not know the sensor: wider in larger pictures
             channels = [_blurred(channel, np.float32(lens.blur)) for channel in channels]
-    y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)) / np.float32(height) - np.float32(
-        0.5
-    )
+    y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)) / np.float32(height) - np.float32(0.5)
     x = (np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5)) / np.float32(width) - np.float32(0.5)
     fall = np.float32(1.0) - np.float32(lens.vignette) * (x * x + y * y) * np.float32(1.4)
     red, green, blue = channels

@@ -163,14 +163,10 @@ class _Street:
         corners = ((x, y0, z0), (x, y0, z1), (x, y1, z1), (x, y1, z0))
         self.surfaces.append(Surface(corners, ID[label], colors, material, layer, z1, grain))
 
-    def across(
-        self, z, x0, x1, y0, y1, label, colors, material, layer=BACKDROP, grain=(), depth=None
-    ) -> None:
+    def across(self, z, x0, x1, y0, y1, label, colors, material, layer=BACKDROP, grain=(), depth=None) -> None:
         """An upright surface that faces us."""
         corners = ((x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z))
-        self.surfaces.append(
-            Surface(corners, ID[label], colors, material, layer, z if depth is None else depth, grain)
-        )
+        self.surfaces.append(Surface(corners, ID[label], colors, material, layer, z if depth is None else depth, grain))
 
     def put(self, kind, x, z, heading=0, variant=0, scale=1.0, layer=STREET, wide=1.0, **colors) -> None:
         """Place a thing, with its shadow."""
@@ -271,9 +267,7 @@ class _Street:
         for _ in range(d.count(4 * s.road_patches)):
             x, z = d.between(-self.half[-1], self.half[1] - 2), d.between(3, 45)
             patch = tinted(self.road, d.pick((0.82, 0.9, 1.1)))
-            self.flat(
-                x, min(x + d.between(0.6, 2.6), self.half[1]), z, z + d.between(1, 9), "road", patch, ROAD
-            )
+            self.flat(x, min(x + d.between(0.6, 2.6), self.half[1]), z, z + d.between(1, 9), "road", patch, ROAD)
         self.markings(d)
         if self.rails:
             for x in (
@@ -349,9 +343,7 @@ class _Street:
                 self.border(d, "fence" if d.chance(0.5) else "wall", side, edge, z0, z1, low=True)
             return
         open_ground = ("terrain", self.grass, GRASS) if s.terrain else ("sidewalk", self.paving, PAVING)
-        self.flat(
-            min(side * edge, side * (edge + 40)), max(side * edge, side * (edge + 40)), z0, z1, *open_ground
-        )
+        self.flat(min(side * edge, side * (edge + 40)), max(side * edge, side * (edge + 40)), z0, z1, *open_ground)
         if kind == "park":
             if d.chance(0.25):
                 self.border(d, d.pick(("fence", "wall", "hedge")), side, edge, z0, z1, low=True)
@@ -418,9 +410,7 @@ class _Street:
                 (ridge, height + rise, far),
                 (ridge, height + rise, near),
             )
-            self.surfaces.append(
-                Surface(corners, ID["building"], (roof,), STONE, BACKDROP, z1 - 0.001, closed=True)
-            )
+            self.surfaces.append(Surface(corners, ID["building"], (roof,), STONE, BACKDROP, z1 - 0.001, closed=True))
             gable = (
                 (x, height, z0),
                 (x + side * 7.0, height, z0),
@@ -455,9 +445,7 @@ class _Street:
                 depth=z1 + 0.01,
             )
             self.along(x, z0, z1, 0.0, height, "wall", colors, STONE, BORDER)
-            self.along(
-                x - side * 0.03, z0, z1, height - 0.16, height + 0.02, "wall", (colors[2],), PAINT, BORDER
-            )
+            self.along(x - side * 0.03, z0, z1, height - 0.16, height + 0.02, "wall", (colors[2],), PAINT, BORDER)
         elif kind == "fence":
             height = d.between(0.9, 1.4) if low else d.between(1.5, 2.4)
             color = tinted(d.pick(s.fences), d.between(0.9, 1.1))
@@ -505,9 +493,7 @@ class _Street:
                 glass = d.pick(s.windows)
                 colors = (wall, glass, tinted(glass, 1.5), wall, glass, tinted(wall, 0.8))
                 grain = (d.between(*s.bay), s.storey, 0.5, 0.5, s.storey, s.storey * floors + 1.0, 7)
-                self.across(
-                    near, x, x + width, 0.0, s.storey * floors + 1.0, "building", colors, FACADE, grain=grain
-                )
+                self.across(near, x, x + width, 0.0, s.storey * floors + 1.0, "building", colors, FACADE, grain=grain)
             else:
                 for _ in range(3):
                     self.plant(
@@ -526,9 +512,7 @@ class _Street:
         if self.style.name == "toon" and d.chance(0.35):
             leaf = d.pick(self.style.leaves)
         colors = {"leaf": leaf, "leaf_dark": tinted(leaf, 0.68), "leaf_light": tinted(leaf, 1.24)}
-        self.put(
-            kind, x, z, 0, d.whole(0, 7), scale or d.between(0.8, 1.35), layer, d.pick((1.0, -1.0)), **colors
-        )
+        self.put(kind, x, z, 0, d.whole(0, 7), scale or d.between(0.8, 1.35), layer, d.pick((1.0, -1.0)), **colors)
 
     # ---- who is there
 
@@ -578,9 +562,7 @@ class _Street:
     def outfit(self, d: Dice) -> dict[str, Color]:
         """Clothes, skin and hair."""
         shirt = tinted(d.pick(self.style.clothes), d.between(0.85, 1.1))
-        trousers = tinted(
-            d.pick(((44, 50, 70), (40, 40, 44), (96, 86, 74), (70, 84, 110))), d.between(0.85, 1.15)
-        )
+        trousers = tinted(d.pick(((44, 50, 70), (40, 40, 44), (96, 86, 74), (70, 84, 110))), d.between(0.85, 1.15))
         return {
             "shirt": shirt,
             "sleeve": tinted(shirt, 0.84),
@@ -601,9 +583,7 @@ class _Street:
             while z < 85.0:
                 if self.clear(z, 6.5) and d.chance(s.parked):
                     kind = d.weighted({"car": 20.0, "truck": s.mix.get("truck", 0.0)})
-                    self.vehicle(
-                        d, kind, x + d.between(-0.12, 0.12), z, 0 if side > 0 or d.chance(0.15) else 2
-                    )
+                    self.vehicle(d, kind, x + d.between(-0.12, 0.12), z, 0 if side > 0 or d.chance(0.15) else 2)
                 z += d.between(5.3, 6.4)
         d = self.dice.fork("traffic")
         tram = self.rails and d.chance(0.62)
@@ -728,9 +708,7 @@ class _Street:
             state = d.whole(0, 2)
             for side in (-1, 1):
                 arm = 0 if s.name == "toon" else d.pick((0, 1 if side > 0 else 2))
-                self.put(
-                    "traffic light", side * (self.half[side] + 0.6), z0 - 0.6, 0, state + 3 * arm, **metal
-                )
+                self.put("traffic light", side * (self.half[side] + 0.6), z0 - 0.6, 0, state + 3 * arm, **metal)
                 if d.chance(0.6):
                     self.put("traffic light", side * (self.half[side] + 0.6), z1 + 0.8, 0, state, **metal)
 

@@ -47,9 +47,7 @@ class Parts:
         self.roles: list[str] = []
         self.rows: list[tuple] = []
 
-    def add(
-        self, corners, role: str, form: int = QUAD, closed: bool = True, label: int | None = None
-    ) -> None:
+    def add(self, corners, role: str, form: int = QUAD, closed: bool = True, label: int | None = None) -> None:
         """Add one piece; corners run counter-clockwise as seen from outside."""
         if role not in self.roles:
             self.roles.append(role)
@@ -75,13 +73,9 @@ class Parts:
         for i, j in ((0, 1), (1, 2), (2, 3), (3, 0)):
             face = p, q, r, s = b[i], b[j], t[j], t[i]
             middle = [(p[k] + q[k] + (r[k] + s[k])) / 4 for k in range(3)]
-            self.add(
-                [[c + (m - c) * margin for c, m in zip(corner, middle, strict=True)] for corner in face], role
-            )
+            self.add([[c + (m - c) * margin for c, m in zip(corner, middle, strict=True)] for corner in face], role)
 
-    def box(
-        self, x0, x1, y0, y1, z0, z1, role: str, roof: str | None = None, label: int | None = None
-    ) -> None:
+    def box(self, x0, x1, y0, y1, z0, z1, role: str, roof: str | None = None, label: int | None = None) -> None:
         """A box with upright sides."""
         self.solid((x0, x1, z0, z1, y0), (x0, x1, z0, z1, y1), role, roof, label)
 
