@@ -2,6 +2,8 @@
 
 Standard output carries the answer (with ``--json`` exactly one JSON object), standard error the log and the progress.
 Exit codes: 0 done, 1 the check found something, 2 wrong use; 130 and 143 after Ctrl-C and SIGTERM.
+
+Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +22,6 @@ import click
 
 from labkit import __version__
 from labkit.errors import LabError
-
-log = logging.getLogger("labkit")
 
 
 class _Size(click.ParamType):
@@ -31,13 +33,16 @@ class _Size(click.ParamType):
         if isinstance(value, tuple):
             return value
         height, _, width = str(value).lower().partition("x")
-        if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
             self.fail(f"{value!r} is not a size like 128x256 (height x width in pixels)", param, ctx)
         return int(height), int(width)
 
 
 SIZE = _Size()
 FOLDER = click.Path(path_type=Path)
+COUNT = click.IntRange(1)
+DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
+INTERRUPTED = 130
 
 
 class _Commands(click.Group):
@@ -52,30 +57,37 @@ class _Commands(click.Group):
         except LabError as error:
             click.echo(f"labkit: {error}", err=True)
             ctx.exit(2)
+        except KeyboardInterrupt as interruption:
+            click.echo(f"labkit: {interruption or 'interrupted'}", err=True)
+            ctx.exit(128 + interruption.signal if hasattr(interruption, "signal") else INTERRUPTED)
 
 
 def _json_option(function: Callable) -> Callable:
-    """Add ``--json``: the command's returned value is printed as JSON, else as the lines of its ``text``."""
+    """Add ``--json``. The function returns a value for it, the text to print otherwise, and the exit code."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for other programs.")
     @functools.wraps(function)
     def command(*args, as_json: bool, **kwargs):
         value, text, code = function(*args, **kwargs)
-        click.echo(json.dumps(value, ensure_ascii=False) if as_json else text)
+        if not int(os.environ.get("LOCAL_RANK") or 0):  # of several processes of one training, the first speaks
+            click.echo(json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False) if as_json else text)
         click.get_current_context().exit(code)
 
     return command
 
 
 def _runs_option(function: Callable) -> Callable:
-    return click.option(
-        "--runs", type=FOLDER, default=None, help="Folder of runs.  [default: $LABKIT_RUNS or ./runs]"
-    )(function)
+    return click.option("--runs", type=FOLDER, help="Folder that holds the runs.  [default: $LABKIT_RUNS or ./runs]")(
+        function
+    )
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
+@click.group(cls=_Commands, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="labkit")
-@click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
+@click.option("-q", "--quiet", is_flag=True, show_default=False, help="Only warnings on standard error.")
 def main(quiet: bool):
     """Unsupervised domain adaptation for real-time semantic segmentation.
 
@@ -83,25 +95,33 @@ def main(quiet: bool):
 
     \b
       labkit doctor
-      labkit train --method source-only --profile mini
-      labkit train --method oracle --profile mini
+      labkit train --method source-only
+      labkit train --method oracle
       labkit runs
 
-    Data sets are looked for under $LABKIT_DATA (default: ./data).
+    A data set is named minicity-game, minicity-toon or minicity-real (generated, always there); camvid, cityscapes,
+    gta5 or synthia (looked for under $LABKIT_DATA, default ./data); or by its folder.
+
+    Every command takes --help, and --json for one JSON object on standard output; the log goes to standard error.
+    Exit codes: 0 done, 1 the check found something, 2 wrong use.
     """
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr, force=True
     )
 
 
-# --- this machine --------------------------------------------------------------------------------------------------
+# --- this machine ----------------------------------------------------------------------------------------------------
 
 
-@main.command()
+@main.command(short_help="Check this machine: packages, device, data, disk.")
 @_runs_option
 @_json_option
 def doctor(runs: Path | None):
-    """Check this machine: Python, packages, device, data, disk. Exit code 1 if something is missing."""
+    """Check this machine: Python, packages, device, data, disk.
+
+    One line for each: [OK]; [FAIL] with the way to mend it; or [  ] for something optional that is not there. Exit
+    code 1 if anything failed.
+    """
     from labkit.data.catalog import data_root
     from labkit.doctor import examine
     from labkit.lab import runs_folder
@@ -116,12 +136,18 @@ def doctor(runs: Path | None):
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-@main.group(cls=_Commands)
+@main.group(cls=_Commands, short_help="Make, check and download data sets.")
 def data():
-    """Make, check and download data sets."""
+    """Make, check and download data sets.
+
+    \b
+      labkit data make data/gta5 --style game --format gta5 --count 200
+      labkit data check data/gta5
+      labkit data get camvid
+    """
 
 
-@data.command()
+@data.command(short_help="Draw MiniCity in a real data set's on-disk format.")
 @click.argument("folder", type=FOLDER)
 @click.option("--style", type=click.Choice(["game", "toon", "real"]), required=True, help="Which city to draw.")
 @click.option(
@@ -129,16 +155,19 @@ def data():
     "file_format",
     type=click.Choice(["gta5", "synthia", "cityscapes"]),
     required=True,
-    help="Whose layout of folders and coding of labels to write.",
+    help="Whose folders, file names and coding of labels to write.",
 )
-@click.option("--count", type=click.IntRange(1), required=True, help="Number of pictures.")
-@click.option("--size", type=SIZE, default="256x512", show_default=True, help="Of the pictures.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which scenes.")
+@click.option("--count", type=COUNT, metavar="N", required=True, help="How many pictures.")
+@click.option("--size", type=SIZE, metavar="HxW", default="256x512", help="Height x width of the pictures, in pixels.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", default=0, help="Another seed is another city.")
 @_json_option
 def make(folder: Path, style: str, file_format: str, count: int, size: tuple[int, int], seed: int):
     """Draw MiniCity scenes into FOLDER, in the on-disk format of a real data set.
 
     In Cityscapes' format a fifth of them becomes the val split. Interrupted, it continues where it stopped.
+
+    \b
+      labkit data make data/mine --style real --format cityscapes --count 100
     """
     from labkit.data.export import make
 
@@ -147,14 +176,17 @@ def make(folder: Path, style: str, file_format: str, count: int, size: tuple[int
     return value, f"{written} pairs in {folder}. Look them over: labkit data check {folder}", 0
 
 
-@data.command()
+@data.command(short_help="Look at every picture and label map of a folder.")
 @click.argument("folder", type=FOLDER)
-@click.option("--dataset", default=None, help="camvid, cityscapes, gta5 or synthia.  [default: by its layout]")
+@click.option("--dataset", metavar="NAME", help="camvid, cityscapes, gta5 or synthia.  [default: told from the layout]")
 @_json_option
 def check(folder: Path, dataset: str | None):
     """Check every pair of FOLDER: both files there and readable, of one size, with known ids only.
 
-    Exit code 1 if anything is wrong; everything is looked at before.
+    Everything is looked at; each fault is listed with its file. Exit code 1 if there was one.
+
+    \b
+      labkit data check data/camvid
     """
     from labkit.data.check import check
 
@@ -167,43 +199,65 @@ def check(folder: Path, dataset: str | None):
     }
     lines = [f"{problem.file}: {problem.reason}" for problem in report.bad]
     lines.append(f"{report.dataset or folder}: {report.ok} of {report.pairs} pairs are fine")
-    return value, "\n".join(lines), 1 if report.bad or not report.pairs else 0
+    return value, "\n".join(lines), 0 if report.clean else 1
 
 
-@data.command()
+@data.command(short_help="Download a data set that needs no registration.")
 @click.argument("name", type=click.Choice(["camvid"]))
-@click.option("--url", default=None, help="Another address of the same archive, or a file.")
+@click.option("--url", help="Another address of the same archive, or a file.")
 @_json_option
 def get(name: str, url: str | None):
-    """Download the data set NAME into the data folder, verify it, unpack it.
+    """Download the data set NAME into the data folder ($LABKIT_DATA or ./data), verify it, unpack it.
 
     An interrupted download continues. Nothing appears under its final name before every file's checksum is right.
     """
-    from labkit.data import camvid
+    from labkit.data import camvid_download
+    from labkit.data.camvid import ATTRIBUTION
 
-    given = {"url": url} if url else {}
-    unpacked = camvid.get(progress=_progress("downloading", "bytes"), **given)
+    unpacked = camvid_download.get(url=url or camvid_download.URL, progress=_progress("downloading", "bytes"))
     state = "downloaded and verified" if unpacked.downloaded else "already there, verified"
     value = {"folder": str(unpacked.folder), "files": unpacked.files, "downloaded": unpacked.downloaded}
-    return value, f"{unpacked.folder}: {unpacked.files} files, {state}\n{camvid.ATTRIBUTION}", 0
+    return value, f"{unpacked.folder}: {unpacked.files} files, {state}\n{ATTRIBUTION}", 0
 
 
 # --- training and scoring --------------------------------------------------------------------------------------------
 
 
-@main.command()
-@click.option("--model", default="bisenet", show_default=True, help="Network.")
-@click.option("--method", default="source-only", show_default=True, help="Method of adaptation.")
-@click.option("--source", default="minicity-game", show_default=True, help="Labelled data set: a name or a folder.")
-@click.option("--target", default="minicity-real", show_default=True, help="Target data set: a name or a folder.")
-@click.option("--profile", default="mini", show_default=True, help="Budget: smoke, mini, gpu or paper.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order, augmentation.")
-@click.option("--steps", type=click.IntRange(1), default=None, help="Training steps.  [default: the profile's]")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A hyperparameter; may be repeated.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="How many of them.")
-@click.option("--workers", type=click.IntRange(0), default=None, help="Loader processes.  [default: the profile's]")
-@click.option("--checkpoint-every", type=click.IntRange(1), default=None, help="Steps.  [default: the profile's]")
+@main.command(short_help="Train a network, or find or continue its run.")
+@click.option("--model", default="bisenet", metavar="NAME", help="The network.")
+@click.option(
+    "--method",
+    default="source-only",
+    metavar="NAME",
+    help="How to learn: source-only ignores the target, oracle learns from the target's own labels.",
+)
+@click.option("--source", default="minicity-game", metavar="DATA", help="Labelled data set: a name or a folder.")
+@click.option("--target", default="minicity-real", metavar="DATA", help="Where it has to work: a name or a folder.")
+@click.option(
+    "--profile",
+    default="mini",
+    metavar="NAME",
+    help="The budget: smoke (seconds, only to see that it runs), mini (minutes on a laptop), gpu, paper.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", default=0, help="Of initial weights, order and augmentation."
+)
+@click.option("--steps", type=COUNT, metavar="N", help="Training steps.  [default: the profile's]")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A hyperparameter of the method or the training, such as jitter=0; may be given several times.",
+)
+@click.option("--device", type=DEVICE, default="auto", help="Where to compute; auto takes the fastest.")
+@click.option("--devices", type=COUNT, metavar="N", default=1, help="How many of them.")
+@click.option(
+    "--workers", type=click.IntRange(0), metavar="N", help="Processes that load data.  [default: the profile's]"
+)
+@click.option(
+    "--checkpoint-every", type=COUNT, metavar="N", help="Steps between checkpoints.  [default: the profile's]"
+)
 @_runs_option
 @_json_option
 def train(
@@ -211,24 +265,24 @@ def train(
 ):
     """Train a network, or find the finished run, or continue an unfinished one.
 
-    The request names the run: the same command after an interruption goes on at the last checkpoint. Ctrl-C saves and
-    stops.
+    The request names the run, so the same command finds the finished run, or goes on at the last checkpoint of an
+    interrupted one. Ctrl-C saves and stops. An unknown name or hyperparameter is answered with the known ones.
+
+    \b
+      labkit train --profile smoke                        does it run? Half a minute
+      labkit train                                        minutes: source only, MiniCity game to real
+      labkit train --method oracle --seed 1
+      labkit train --target camvid --set jitter=0 --set blur=0
     """
     from labkit.lab import Lab
     from labkit.profiles import pair_of
-    from labkit.training.signals import TrainingInterrupted
 
     changes = _assignments(assignments)
     if steps is not None:
         changes["steps"] = steps
     lab = Lab(profile, pair_of(source, target), seed, runs=runs, device=device, workers=workers)
-    try:
-        outcome = lab.conduct(
-            lab.experiment(model, method, **changes), devices=devices, checkpoint_every=checkpoint_every
-        )
-    except TrainingInterrupted as interruption:
-        click.echo(f"labkit: {interruption}", err=True)
-        click.get_current_context().exit(128 + interruption.signal)
+    experiment = lab.experiment(model, method, **changes)
+    outcome = lab.conduct(experiment, devices=devices, checkpoint_every=checkpoint_every)
     result = outcome.run.result
     value = {
         "run": str(outcome.run.folder),
@@ -236,42 +290,46 @@ def train(
         "resumed_from": outcome.resumed_from,
         "miou_target": result["miou_target"],
     }
-    score = "no target labels" if result["miou_target"] is None else f"target mIoU {100 * result['miou_target']:.1f} %"
-    return value, f"{outcome.run.folder}: {result['steps']} steps, {score}", 0
+    score = "no target labels" if result["miou_target"] is None else f"target mIoU {_percent(result['miou_target'])}"
+    found = "found, " if outcome.resumed_from is None else ""
+    return value, f"{outcome.run.folder}: {found}{result['steps']} steps, {score}", 0
 
 
-@main.command()
+@main.command(short_help="Score a run on a data set.")
 @click.argument("run")
-@click.option("--data", "dataset", required=True, help="Data set: a name or a folder.")
-@click.option("--split", default="val", show_default=True, help="train, val or test.")
-@click.option("--size", type=SIZE, default=None, help="Of the pictures.  [default: the run's own]")
-@click.option("--count", type=click.IntRange(1), default=None, help="At most so many pictures.")
-@click.option("--which", type=click.Choice(["last", "best"]), default="last", show_default=True, help="Which weights.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--data", "dataset", metavar="DATA", required=True, help="Data set: a name or a folder.")
+@click.option("--split", default="val", metavar="NAME", help="train, val or test.")
+@click.option(
+    "--size", type=SIZE, metavar="HxW", help="Height x width that pictures are scored at.  [default: the run's own]"
+)
+@click.option("--count", type=COUNT, metavar="N", help="At most so many pictures.")
+@click.option("--which", type=click.Choice(["last", "best"]), default="last", help="Which of the run's weights.")
+@click.option("--device", type=DEVICE, default="auto", help="Where to compute; auto takes the fastest.")
 @_runs_option
 @_json_option
 def evaluate(run, dataset, split, size, count, which, device, runs):
     """Score the run RUN (a folder, a name or its beginning) on a data set: IoU per class and the means.
 
-    Classes that occur in neither truth nor prediction are left out of the mean. CamVid is scored over its own 11 classes.
+    Classes that occur in neither truth nor prediction are left out of a mean. CamVid is scored over its own 11 classes.
+
+    \b
+      labkit evaluate bisenet-oracle --data minicity-real --split test
     """
     from labkit.data.catalog import open_dataset
     from labkit.evaluation.predict import evaluate
-    from labkit.lab import runs_folder
-    from labkit.training.devices import make_fabric
-    from labkit.training.runs import RunStore
+    from labkit.training.devices import choose_device
 
-    found = RunStore(runs or runs_folder()).find(run)
+    found = _find_run(run, runs)
     known = found.generated_like(dataset, split)
     pictures = open_dataset(
         dataset, split, size or found.size, count=count or known.get("count"), seed=known.get("seed", 0)
     )
-    place = make_fabric(device=device).device
+    place = choose_device(device)
     scores = evaluate(found.load_model(which).to(place), pictures, device=place)
     return {"run": str(found.folder), **scores.as_json()}, _score_table(scores, f"{pictures.name} {split}"), 0
 
 
-@main.command()
+@main.command(short_help="Score a folder of any tool's predictions.")
 @click.argument("predictions", type=FOLDER)
 @click.argument("labels", type=FOLDER)
 @click.option(
@@ -279,14 +337,16 @@ def evaluate(run, dataset, split, size, count, which, device, runs):
     "encoding",
     type=click.Choice(["ids", "trainIds"]),
     default="ids",
-    show_default=True,
-    help="What the numbers in both folders' PNGs are.",
+    help="What the numbers in both folders' PNGs are: Cityscapes' ids 0-33, or trainIds 0-18.",
 )
 @_json_option
 def score(predictions: Path, labels: Path, encoding: str):
     """Score PREDICTIONS, a folder of any tool's PNGs, against LABELS, a folder of label maps.
 
     Files are matched by name (Cityscapes' endings may differ). A void prediction on valid truth is a miss.
+
+    \b
+      labkit score results/ data/cityscapes/gtFine/val
     """
     from labkit.evaluation.folders import score_folders
 
@@ -294,48 +354,79 @@ def score(predictions: Path, labels: Path, encoding: str):
     return scores.as_json(), _score_table(scores, str(labels)), 0
 
 
-@main.command()
+@main.command(short_help="Segment photographs with a run.")
 @click.argument("run")
-@click.argument("images", type=FOLDER, nargs=-1, required=True)
-@click.option("--out", type=FOLDER, required=True, help="Folder for the pictures.")
-@click.option("--size", type=SIZE, default=None, help="What the network sees.  [default: the run's own]")
+@click.argument("images", type=FOLDER, nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--out", type=FOLDER, required=True, help="Folder to write into.")
+@click.option(
+    "--size", type=SIZE, metavar="HxW", help="Height x width that the network sees.  [default: the run's own]"
+)
+@click.option("--which", type=click.Choice(["last", "best"]), default="last", help="Which of the run's weights.")
 @click.option(
     "--uncertain",
     type=click.FloatRange(0, 1),
+    metavar="SHARE",
     default=0.5,
-    show_default=True,
     help="Entropy, as a share of its maximum, above which a pixel is blacked out.",
 )
+@click.option("--device", type=DEVICE, default="auto", help="Where to compute; auto takes the fastest.")
 @_runs_option
 @_json_option
-def predict(run, images, out, size, uncertain, runs):
-    """Segment photographs with RUN: colour map, overlay, entropy map, and the colours it is certain of."""
-    from labkit.evaluation.prediction_images import write_prediction
-    from labkit.lab import runs_folder
-    from labkit.training.runs import RunStore
+def predict(run, images, out, size, which, uncertain, device, runs):
+    """Segment photographs with the run RUN (a folder, a name or its beginning). A folder is all pictures in it.
 
-    found = RunStore(runs or runs_folder()).find(run)
-    model = found.load_model()
-    written = [write_prediction(model, path, out, size or found.size, uncertain=uncertain) for path in images]
-    value = {"run": str(found.folder), "images": [{"image": str(i), **w} for i, w in zip(images, written, strict=True)]}
-    return value, "\n".join(path for files in written for path in files.values()), 0
+    Five PNGs of each photograph's size: _trainIds (numbers), _color, _overlay, _entropy (white = uncertain), and
+    _certain (colours, uncertain pixels black). Pictures that cannot be read are listed, and the exit code is then 1.
+
+    \b
+      labkit predict bisenet-oracle photo.jpg --out predictions
+    """
+    from labkit.data.pairs import BadFileError
+    from labkit.evaluation.prediction_images import find_pictures, write_prediction
+    from labkit.training.devices import choose_device
+
+    found, pictures = _find_run(run, runs), find_pictures(images)
+    model = found.load_model(which).to(choose_device(device))
+    written, bad = [], []
+    for path in _tracker("predicting")(pictures):
+        try:
+            files = write_prediction(model, path, out, size or found.size, uncertain=uncertain)
+            written.append({"image": str(path), **files})
+        except BadFileError as error:
+            bad.append({"file": str(error.file), "reason": error.reason})
+    lines = [f"{one['file']}: {one['reason']}" for one in bad]
+    lines += [file for files in written for kind, file in files.items() if kind != "image"]
+    return {"run": str(found.folder), "images": written, "bad": bad}, "\n".join(lines), 1 if bad else 0
 
 
-@main.command()
+@main.command(short_help="List what has been trained.")
 @_runs_option
 @_json_option
 def runs(runs: Path | None):
-    """List what has been trained."""
-    from labkit.lab import runs_folder
-    from labkit.training.runs import RunStore
-
-    store = RunStore(runs or runs_folder())
-    rows = [run.summary() for run in store.all()]
-    lines = [f"{row['name']}  {row['state']}, {row['data']}, {_percent(row['miou_target'])}" for row in rows]
+    """List what has been trained: each run's name, state, training data and target mIoU."""
+    store = _run_store(runs)
+    rows = []
+    for run in store.all():
+        try:
+            rows.append(run.summary())
+        except LabError as error:  # one damaged run hides no other
+            rows.append({"name": run.name, "state": str(error), "data": None, "steps": None, "miou_target": None})
+    lines = [f"{row['name']}  {row['state']}, {row['data'] or '–'}, {_percent(row['miou_target'])}" for row in rows]
     return {"runs": rows}, "\n".join(lines) or f"no runs in {store.folder}", 0
 
 
 # --- words and numbers -----------------------------------------------------------------------------------------------
+
+
+def _run_store(folder: Path | None):
+    from labkit.lab import runs_folder
+    from labkit.training.runs import RunStore
+
+    return RunStore(folder or runs_folder())
+
+
+def _find_run(name: str, folder: Path | None):
+    return _run_store(folder).find(name)
 
 
 def _assignments(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -349,19 +440,27 @@ def _assignments(texts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def _without_nan(value: Any) -> Any:
+    """NaN, which JSON has no word for, becomes null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _score_table(scores, title: str) -> str:
-    import math
+    from labkit.labels import EVALUATIONS
 
-    lines = [f"{title}, {scores.images} pictures"]
-    lines += [f"  {name:14} {'absent' if math.isnan(v) else _percent(v):>8}" for name, v in scores.iou.items()]
-    lines.append(f"  {'mean':14} {_percent(scores.miou):>8}")
-    for key in ("miou16", "miou13"):
-        if (value := scores.over(key)) is not None and key != scores.evaluation:
-            lines.append(f"  {key:14} {_percent(value):>8}")
-    return "\n".join(lines)
+    pictures = "1 picture" if scores.images == 1 else f"{scores.images} pictures"
+    rows = [(name, "absent" if math.isnan(value) else _percent(value)) for name, value in scores.iou.items()]
+    for key in (scores.evaluation, *(key for key in ("miou16", "miou13") if key != scores.evaluation)):
+        if (value := scores.over(key)) is not None:
+            rows.append((f"mean of {len(EVALUATIONS[key].train_ids)}", _percent(value)))
+    return "\n".join([f"{title}, {pictures}", *(f"  {name:14} {value:>8}" for name, value in rows)])
 
 
 def _tracker(title: str):

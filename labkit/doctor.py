@@ -40,7 +40,8 @@ def examine(data: Path, runs: Path) -> Iterator[Check]:
     if missing:
         yield Check("packages", False, f"cannot import {'; '.join(missing)}. Install them: `make setup`")
     else:
-        yield Check("packages", True, ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy")))
+        versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy"))
+        yield Check("packages", True, versions)
     without = [name for name in BOOK if importlib.util.find_spec(name) is None]
     book = f"no {', '.join(without)} (only building the book needs them): `make setup`" if without else "all there"
     yield Check("book tools", None if without else True, book)
@@ -85,7 +86,8 @@ def _data(root: Path) -> Iterator[Check]:
         if key in found and (splits := reader.available_splits(found[key])):
             yield Check(f"data {key}", True, f"{found[key]} ({', '.join(splits)})")
         elif key in found:
-            yield Check(f"data {key}", False, f"{found[key]} holds no pictures: `labkit data check {found[key]}` tells more")
+            advice = f"`labkit data check {found[key]}` tells more"
+            yield Check(f"data {key}", False, f"{found[key]} holds no pictures: {advice}")
         else:
             yield Check(f"data {key}", None, f"not under {root} (optional): {reader.source}")
 

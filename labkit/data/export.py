@@ -30,9 +30,7 @@ FORMATS: tuple[str, ...] = ("gta5", "synthia", "cityscapes")
 _GTA5_PALETTE = [
     channel
     for value in range(35)
-    for channel in next(
-        label.color for label in CITYSCAPES_LABELS if label.id == (-1 if value == 34 else value)
-    )
+    for channel in next(label.color for label in CITYSCAPES_LABELS if label.id == (-1 if value == 34 else value))
 ]
 
 
@@ -85,9 +83,7 @@ _READERS: dict[str, type[PairedDataset]] = {"gta5": GTA5, "synthia": Synthia, "c
 _ENCODERS = {"gta5": _gta5_label, "synthia": _synthia_label, "cityscapes": _cityscapes_label}
 
 
-def export(
-    dataset: SegmentationDataset, folder: Path | str, format: str, progress: Progress | None = None
-) -> int:
+def export(dataset: SegmentationDataset, folder: Path | str, format: str, progress: Progress | None = None) -> int:
     """Write every pair of ``dataset`` into ``folder``; returns the number of pairs there afterwards.
 
     An interrupted export continues where it stopped: files appear only when they are complete. The folder

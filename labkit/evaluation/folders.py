@@ -32,7 +32,8 @@ def score_folders(
 
     A prediction belongs to the label map of the same name; Cityscapes' endings (``_gtFine_labelIds``,
     ``_leftImg8bit``, …) are left out of the comparison, and a prediction's name may go on after that. Both kinds of
-    file hold ids or both trainIds, in 8 bits, grey or palette. A predicted id without a trainId is void: a miss where the truth is valid.
+    file hold ids or both trainIds, in 8 bits, grey or palette. A predicted id without a trainId is void: a miss where
+    the truth is valid.
 
     Args:
         predictions, labels: folders.

@@ -118,7 +118,7 @@ def draw_prediction(
 def write_prediction(
     model: nn.Module, path: Path, out: Path, size: tuple[int, int], *, uncertain: float = 0.5
 ) -> dict[str, str]:
-    """Predict the picture at ``path`` and write ``<name>_<kind>.png`` into ``out`` for each of :func:`draw_prediction`'s.
+    """Predict the picture at ``path`` and write :func:`draw_prediction`'s into ``out``, as ``<name>_<kind>.png``.
 
     Returns:
         The files by kind.

@@ -76,7 +76,8 @@ def check_recolour(student: Callable[[np.ndarray, ColourStatistics, ColourStatis
         )
     if not np.allclose(std, other.std, atol=1.5):
         return hint(
-            f"The means are right, the spreads {np.round(std)} should be {other.std}: divide by one, multiply by the other"
+            f"The means are right, but the spreads are {np.round(std)} instead of {other.std}: divide by one, multiply "
+            "by the other."
         )
     if given.dtype != np.uint8:
         return hint(f"Right numbers, but as {given.dtype}: round, clip to 0–255, and return uint8.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from labkit.losses.cross_entropy import auxiliary_cross_entropy, cross_entropy
+from labkit.losses.cross_entropy import AUXILIARY_WEIGHT, auxiliary_cross_entropy, cross_entropy
 from labkit.settings import setting
 from labkit.training.method import LABELLED_TARGET, SOURCE, Batch, Method, Objective, Term
 
@@ -25,7 +25,7 @@ class SourceOnly(Method):
     streams: ClassVar[tuple[str, ...]] = (SOURCE,)
     batch_norm: ClassVar[str] = "statistics of source pictures alone"
 
-    beta: float = setting(0.4, 0)
+    beta: float = setting(AUXILIARY_WEIGHT, 0)
 
     def objectives(self, batches: Mapping[str, Batch]) -> Iterator[Objective]:
         """Cross-entropy of the main and the auxiliary heads on the one stream there is."""

@@ -111,7 +111,7 @@ def _identify_weights(weights: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run, and how this call came by it: ``resumed_from`` a step, 0 for a fresh start, None if it was there."""
+    """A finished run, and how this call came by it: ``resumed_from`` a step, 0 for a fresh start, None if found."""
 
     run: Run
     resumed_from: int | None
