@@ -1,6 +1,6 @@
 """Draw the picture of the README: MiniCity's three styles, each with its label map, as ``book/_static/readme.png``.
 
-Nothing in it is chosen by hand but the numbers of the three scenes; run it again after a change of MiniCity's version::
+Run it again when MiniCity's version or the figures' look has changed::
 
     python book/readme_picture.py
 """
@@ -8,6 +8,7 @@ Nothing in it is chosen by hand but the numbers of the three scenes; run it agai
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "book" / "_static" / "readme.png"
 
 SIZE = (160, 320)
-"""Height and width of a scene in pixels: what it covers in the picture."""
+"""Height and width of a scene in pixels: about what it covers in the picture."""
 SCENES = {
     "game: a source": ("game", 0),
     "toon: another source": ("toon", 1),
@@ -34,11 +35,16 @@ def scenes() -> dict:
     }
 
 
-def draw():
-    """The picture as a figure."""
+def draw() -> bytes:
+    """The picture as a PNG file, as small as it can be without loss."""
+    from PIL import Image
+
     from labkit import plots
 
-    return plots.styles_figure({words: [sample] for words, sample in scenes().items()})
+    figure = plots.styles_figure({words: [sample] for words, sample in scenes().items()})
+    file = io.BytesIO()
+    Image.open(io.BytesIO(figure.png())).convert("RGB").save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def main() -> None:
@@ -48,7 +54,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))  # the checkout's own labkit, also where another one is installed
     from labkit.files import write_atomically
 
-    write_atomically(output, draw().png())
+    write_atomically(output, draw())
     print(output)
 
 

@@ -259,8 +259,8 @@ def test_a_picture_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, 
     assert list((tmp_path / "set").iterdir()) == []
     monkeypatch.undo()
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(LabError, match=r"cannot be written \(Not a directory\)"):
-        writer.export(Drawn([EVERY_CLASS]), tmp_path / "file" / "set", "gta5")
+    with pytest.raises(LabError, match=r"a\.png: cannot be written \(Not a directory\)"):
+        writer.write_atomically(tmp_path / "file" / "set" / "a.png", b"")
 
 
 def test_two_data_sets_are_never_mixed_in_one_folder(tmp_path):

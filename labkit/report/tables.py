@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labkit.labels import CLASS_NAMES
+from labkit.labels import CLASS_NAMES, EVALUATIONS
 
 if TYPE_CHECKING:
     import pandas
@@ -45,38 +45,41 @@ class Noted:
         return f'{self.table.to_html()}<p class="lab-note">{html.escape(self.note)}</p>'
 
 
-def result_table(runs: Mapping[str, Run], data: str) -> pandas.DataFrame:
-    """Target mIoU of single runs in percent, last and best, with steps and training time.
+def result_table(runs: Mapping[str, Run], lab: Lab) -> Noted | Words:
+    """Target mIoU of single runs in percent, last and best, with steps and training time; below, what they are of.
 
     Args:
         runs: finished runs by title.
-        data: what they were measured on, in words; stands in the column's head.
+        lab: whose report split they were scored on. Without its data, and so without runs: how to get it.
     """
     import pandas
 
+    if not lab.ready:
+        return Words(f"{lab.pair.title} was not run here: {lab.missing()}.")
     rows = {}
     for title, run in runs.items():
-        result, seed = run.result, run.description["seed"]
+        result = run.result
         best = result["miou_target_best"]
         rows[title] = {
-            f"mIoU %, {data}": f"{100 * result['miou_target']:.1f}",
+            f"mIoU %, {lab.pair.title}": f"{100 * result['miou_target']:.1f}",
             "best*": "–" if best is None else f"{100 * best:.1f}",
             "steps": result["steps"],
             "minutes": f"{result['seconds'] / 60:.1f}",
-            "seed": seed,
+            "seed": run.description["seed"],
         }
-    return pandas.DataFrame.from_dict(rows, orient="index")
+    return Noted(pandas.DataFrame.from_dict(rows, orient="index"), scored_on(lab))
 
 
-def scored_on(lab: Lab) -> Words:
-    """Which pictures a lab's results are measured on, at which size, and whose they are; empty without the data."""
-    if not lab.ready:
-        return Words("")
+def scored_on(lab: Lab) -> str:
+    """Which pictures a lab's results are measured on, at which size, what *best* means, and whose the pictures are."""
     report, (height, width) = lab.target(), lab.size
-    return Words(
-        f"Measured on {len(report)} pictures of {report.name}, split {report.split}, at {height}×{width}; no training "
-        f"has seen them. Curves, and *best*, use the split val. {lab.pair.attribution}".strip()
-    )
+    chosen = "the same pictures" if report.split == "val" else "the target's split val, with its labels"
+    classes = len(EVALUATIONS[report.evaluation].train_ids)
+    return (
+        f"Mean over {classes} classes on {len(report)} pictures of {report.name} (split {report.split}) at "
+        f"{height}×{width}, which no training has seen. *Best: the checkpoint that scored best on {chosen}. "
+        f"{lab.pair.attribution}"
+    ).strip()
 
 
 def per_class_table(columns: Mapping[str, Mapping[str, float]]) -> pandas.DataFrame:

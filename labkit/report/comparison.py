@@ -1,4 +1,4 @@
-"""A section of a page that needs a data set which may not be there: it says what is missing, and how to get it."""
+"""The comparison that every page begins with: source only and oracle, and what they make of the same pictures."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from labkit import plots
-from labkit.report.tables import Words
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
     from labkit.training.runs import Run
 
 
-def missing(lab: Lab) -> Words:
-    """What this lab's pair lacks, and the command or page that helps."""
-    return Words(f"{lab.pair.title} was not run here: {lab.missing()}")
+def source_only_and_oracle(lab: Lab, model: str = "bisenet") -> dict[str, Run]:
+    """Both trainings by title; empty where the lab's data is not here."""
+    if not lab.ready:
+        return {}
+    return {"source only": lab.train(model, "source-only"), "oracle": lab.train(model, "oracle")}
 
 
 def prediction_figure(lab: Lab, runs: Mapping[str, Run], pictures: int = 3):
