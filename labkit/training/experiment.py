@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import logging
@@ -90,13 +91,27 @@ def _identify(dataset: SegmentationDataset | None) -> dict[str, Any] | None:
 
 
 def _source_of(cls: type) -> str:
-    try:
-        return inspect.cleandoc("\n" + inspect.getsource(cls))
-    except (OSError, TypeError):
+    """What a method defined outside of labkit says: its functions' source and its plain class attributes.
+
+    Function by function, because Python cannot find the source of a class that a notebook cell defined. Functions that
+    it calls in other cells are not seen: a method should be complete in itself.
+    """
+    parts = []
+    for base in cls.__mro__:
+        if sources.source_file(base.__module__) or base is object:
+            continue
+        for name, value in sorted(vars(base).items()):
+            if inspect.isfunction(value) and value.__module__ == base.__module__:
+                with contextlib.suppress(OSError, TypeError):  # what @dataclass generates has no source
+                    parts.append(inspect.cleandoc("\n" + inspect.getsource(value)))
+            elif isinstance(value, str | int | float | tuple) and not name.startswith("__"):
+                parts.append(f"{name} = {value!r}")
+    if not parts:
         raise LabError(
-            f"the source of method {cls.__name__} cannot be read, so its runs cannot be told apart; define it in a "
-            "notebook cell or a file"
-        ) from None
+            f"method {cls.__name__}: its source cannot be read, so its runs could not be told apart; define it in a "
+            "notebook cell or in a file"
+        )
+    return "\n".join(parts)
 
 
 def _identify_weights(weights: str) -> str:
@@ -173,8 +188,11 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
             run.write_metrics(trainer.metrics)
 
     steps = experiment.recipe.steps
+    every_step = trainer.run()
+    if fabric.is_global_zero:
+        every_step = track(every_step, steps, run.name, done=resumed_from)
     with stop_on_signals() as stop:
-        for step in track(trainer.run(), steps, run.name, done=resumed_from):
+        for step in every_step:
             row = trainer.metrics[-1] if trainer.metrics else {}
             if row.get("step") == step and row.get(VALIDATION_MIOU, -1.0) > best["miou"]:
                 best = {"step": step, "miou": row[VALIDATION_MIOU]}

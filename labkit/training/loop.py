@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.transforms import Augmentation, normalize
@@ -36,12 +36,12 @@ class NonFiniteLoss(LabError):
 
 @dataclass
 class _Step:
-    """What is remembered of a step until the losses are read: they stay on the device."""
+    """What is remembered of a step until its losses enter the metrics; until they are read they stay on the device."""
 
     number: int
     learning_rate: float
     names: tuple[str, ...]
-    losses: dict[str, Tensor] = field(default_factory=dict)
+    losses: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:
@@ -89,6 +89,7 @@ class Trainer:
         self.step = 0
         self.metrics: list[dict[str, Any]] = []
         self._unread: list[_Step] = []
+        self._pending: list[_Step] = []
         self._setup(model)
 
     # --- before the first step -------------------------------------------------------------------------------
@@ -120,11 +121,12 @@ class Trainer:
     # --- state ---------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on. Reads the losses first: no checkpoint hides a NaN."""
+        """Everything that the rest of the training depends on. Reads the losses: no checkpoint hides a NaN."""
         self._read_losses()
         return {
             "step": self.step,
             "metrics": self.metrics,
+            "pending": [vars(record) for record in self._pending],
             "networks": {name: net.module.state_dict() for name, net in self.networks.items()},
             "optimizers": {name: opt.optimizer.state_dict() for name, opt in self.optimizers.items()},
             "precision": self.fabric.strategy.precision.state_dict(),
@@ -138,6 +140,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken."""
         self.step, self.metrics = state["step"], list(state["metrics"])
+        self._pending = [_Step(**record) for record in state["pending"]]
         for name, net in self.networks.items():
             net.module.load_state_dict(state["networks"][name])
         for name, opt in self.optimizers.items():
@@ -158,7 +161,7 @@ class Trainer:
             self.step += 1
             last = self.step == self.recipe.steps
             if self.step % LOG_EVERY == 0 or last:
-                self._read_losses()
+                self._write_metrics()
             every = self.recipe.evaluate_every
             if self.evaluate and every and (self.step % every == 0 or last):
                 self._evaluate()
@@ -220,29 +223,39 @@ class Trainer:
             record.losses[name] = record.losses[name] + part if name in record.losses else part
 
     def _read_losses(self) -> None:
-        """One transfer for all steps since the last reading; a row of means for the metrics.
+        """One transfer for all steps since the last reading.
 
         Raises:
             NonFiniteLoss: at the first step whose loss is not finite.
         """
-        if not self._unread:
-            return
         records, self._unread = self._unread, []
-        values = iter(torch.stack([loss for record in records for loss in record.losses.values()]).tolist())
-        columns: dict[str, list[float]] = {}
+        losses = [loss for record in records for loss in record.losses.values()]
+        values = iter(torch.stack(losses).tolist() if losses else ())
         for record in records:
-            for name, value in zip(record.losses, values, strict=False):
+            record.losses = dict(zip(record.losses, values, strict=False))
+            for name, value in record.losses.items():
                 if not math.isfinite(value):
                     raise NonFiniteLoss(
                         f"loss {name!r} is {value} at step {record.number} (learning rate {record.learning_rate:.3g}, "
                         f"pictures: {', '.join(record.names)}). Lower learning_rate, use precision=32-true, or look at "
                         "these pictures. Checkpoints hold the last finite state."
                     )
+        self._pending += records
+
+    def _write_metrics(self) -> None:
+        """A row of means over the steps since the last row. Its steps do not depend on when checkpoints were taken."""
+        self._read_losses()
+        if not self._pending:
+            return
+        records, self._pending = self._pending, []
+        columns: dict[str, list[float]] = {}
+        for record in records:
+            for name, value in record.losses.items():
                 columns.setdefault(f"loss/{name}", []).append(value)
         means = {name: sum(column) / len(column) for name, column in columns.items()}
         self.metrics.append({"step": records[-1].number, "learning_rate": records[-1].learning_rate} | means)
 
     def _evaluate(self) -> None:
-        self._read_losses()
+        self._write_metrics()
         self.metrics[-1] |= self.evaluate(self.networks[SEGMENTER])
         self.networks[SEGMENTER].train()

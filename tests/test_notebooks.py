@@ -1,0 +1,227 @@
+"""The notebooks as sources: clean, short, described; and as a student runs them, from any folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from labkit.data.colours import ColourStatistics
+from labkit.exercises import domain_shift
+from labkit.profiles import PAIRS, PROFILES
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PARAMETERS = ["profile", "pair", "seed", "runs"]
+LONGEST_CELL = 20
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_notebooks():
+    assert [path.stem for path in NOTEBOOKS] == ["03_domain_shift"]
+
+
+def test_sources_hold_no_output(notebook):
+    nbformat.validate(notebook)
+    for cell in code_cells(notebook):
+        assert not cell.outputs and cell.execution_count is None, cell.id
+
+
+def test_cell_ids_are_stable_words(notebook):
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z][a-z-]+", cell_id) for cell_id in ids), "a tool has renumbered the cells"
+
+
+def test_cells_are_short(notebook):
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.id
+
+
+def test_parameters_are_the_agreed_ones(notebook):
+    (cell,) = [cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    values: dict = {}
+    exec(cell.source, values)
+    names = [name for name in values if not name.startswith("__")]
+    assert names == PARAMETERS and values["profile"] in PROFILES and values["pair"] in PAIRS and values["seed"] == 0
+
+
+def test_every_figure_has_a_caption_and_alt_text_of_its_own(notebook):
+    figures = [cell for cell in code_cells(notebook) if cell.id.startswith("fig-")]
+    described = [cell.metadata["mystnb"]["image"]["alt"] for cell in figures]
+    assert len(figures) >= 8 and len(set(described)) == len(described)
+    assert all(len(alt) > 60 for alt in described)
+    assert all(cell.metadata["mystnb"]["figure"]["caption"] for cell in figures)
+    drawing = re.compile(r"\bplots\.(?!slider|make_panels)\w+\(|prediction_figure\(")
+    for cell in code_cells(notebook):
+        if drawing.search(cell.source) and "plots.slider(" not in cell.source:
+            assert cell in figures, f"{cell.id} draws, but its id does not begin with fig-"
+
+
+def test_the_rhythm_is_kept(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for part in ("you will be able to", "memory", "## The idea", "## Beside the paper", "## Exercises", "## Take-away"):
+        assert part in text, part
+    assert "## Where to read on" in text and r"\tag{" in text
+    assert text.count("### Exercise") >= 3 and text.count("<summary>Solution</summary>") == text.count("### Exercise")
+
+
+# --- exercises --------------------------------------------------------------------------------------------------------
+
+
+def solutions(path: Path) -> dict[str, str]:
+    """The hidden solutions by cell id."""
+    notebook = nbformat.read(path, as_version=4)
+    return {
+        cell.id: re.search(r"```python\n(.*?)```", cell.source, re.DOTALL).group(1)
+        for cell in notebook.cells
+        if cell.id.startswith("sol-")
+    }
+
+
+class ScoresStub:
+    def __init__(self, **iou):
+        self.iou = iou
+
+
+@pytest.fixture
+def solved() -> dict:
+    """The names that the solutions of notebook 03 define."""
+    names: dict = {"np": np}
+
+    class Run:
+        pass
+
+    source_only, oracle = Run(), Run()
+    source_only.scores = ScoresStub(road=0.9, car=0.3, sky=0.7, train=float("nan"))
+    oracle.scores = ScoresStub(road=0.95, car=0.8, sky=0.8, train=float("nan"))
+    names |= {"source_only": source_only, "oracle": oracle}
+    for code in solutions(ROOT / "notebooks" / "03_domain_shift.ipynb").values():
+        exec(code, names)
+    return names
+
+
+def test_the_hidden_solutions_are_right(solved):
+    assert domain_shift.check_iou(solved["iou_from_counts"]).right
+    answer = domain_shift.check_largest_loss(
+        solved["my_class"], solved["source_only"].scores.iou, solved["oracle"].scores.iou
+    )
+    assert answer.right and "50.0 points" in answer.message
+    assert domain_shift.check_recolour(solved["recolour"]).right
+
+
+def recall(counts):
+    return np.diag(counts) / counts.sum(1)
+
+
+def precision(counts):
+    return np.diag(counts) / counts.sum(0)
+
+
+def hits_counted_twice(counts):
+    return np.diag(counts) / (counts.sum(0) + counts.sum(1))
+
+
+def zero_for_absent(counts):
+    hits = np.diag(counts).astype(float)
+    return hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize(
+    ("attempt", "hint"),
+    [
+        (lambda counts: None, "returns nothing"),
+        (recall, "recall"),
+        (precision, "precision"),
+        (hits_counted_twice, "counted twice"),
+        (zero_for_absent, "use NaN"),
+        (lambda counts: 0.5, "shape"),
+        (lambda counts: counts / undefined, "NameError"),  # noqa: F821
+    ],
+)
+def test_a_wrong_iou_gets_the_hint_that_helps(attempt, hint):
+    answer = domain_shift.check_iou(attempt)
+    assert not answer.right and hint in answer.message and hint in answer._repr_html_()
+
+
+def test_a_wrong_class_gets_a_hint():
+    scores = {"car": 0.1, "sky": 0.7, "bus": 0.0}, {"car": 0.8, "sky": 0.8, "bus": 0.05}
+    assert "Give a class" in domain_shift.check_largest_loss(None, *scores).message
+    assert "none of the classes" in domain_shift.check_largest_loss("Car", *scores).message
+    assert "another class" in domain_shift.check_largest_loss("sky", *scores).message
+    assert "points are asked for" in domain_shift.check_largest_loss("bus", *scores).message
+
+
+def shifted_only(image, own, other):
+    return np.clip(np.rint(image - own.mean + other.mean), 0, 255).astype(np.uint8)
+
+
+def not_clipped(image, own, other):
+    return np.rint((image - own.mean) / own.std * other.std + other.mean).astype(np.int64).astype(np.uint8)
+
+
+def as_float(image, own, other):
+    return (image - own.mean) / own.std * other.std + other.mean
+
+
+@pytest.mark.parametrize(
+    ("attempt", "hint"),
+    [
+        (lambda image, own, other: image, "means are"),
+        (shifted_only, "spreads"),
+        (as_float, "float64"),
+        (not_clipped, "wraps around"),
+        (lambda image, own, other: image[0], "shape"),
+    ],
+)
+def test_a_wrong_recolouring_gets_the_hint_that_helps(attempt, hint):
+    answer = domain_shift.check_recolour(attempt)
+    assert not answer.right and hint in answer.message
+
+
+def test_recoloured_has_the_other_sets_statistics(squares):
+    from labkit.data.colours import Recoloured, colour_statistics
+
+    own = colour_statistics(squares())
+    pixels = np.concatenate([squares()[i].image.reshape(-1, 3) for i in range(12)]).astype(float)
+    np.testing.assert_allclose(own.mean, pixels.mean(0))
+    np.testing.assert_allclose(own.std, pixels.std(0), atol=1e-6)
+    other = ColourStatistics(np.array([120.0, 110.0, 90.0]), np.array([20.0, 25.0, 1.0]))
+    moved = colour_statistics(Recoloured(squares(), own, other))
+    np.testing.assert_allclose(moved.mean, other.mean, atol=0.5)
+    np.testing.assert_allclose(moved.std[:2], other.std[:2], atol=0.5)
+    same = Recoloured(squares(), own, other, amount=0.0)
+    assert all((same[i].image == squares()[i].image).all() for i in range(12))
+
+
+# --- execution --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_plain_papermill_runs_it_from_any_folder(path, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LABKIT_")} | {"LABKIT_BATCH": "1"}
+    papermill = Path(sys.executable).parent / "papermill"
+    command = [str(papermill), str(path), "out.ipynb", "-p", "profile", "smoke", "--no-progress-bar"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    executed = json.loads((tmp_path / "out.ipynb").read_text())
+    cells = [cell for cell in executed["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+    assert all(cell["execution_count"] for cell in cells), "a cell was skipped"
+    assert (tmp_path / "runs").is_dir(), "runs belong into the folder where the notebook was started"
