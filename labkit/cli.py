@@ -269,7 +269,7 @@ def train(
     interrupted one. Ctrl-C saves and stops. An unknown name or hyperparameter is answered with the known ones.
 
     \b
-      labkit train --profile smoke                        does it run? Half a minute
+      labkit train --profile smoke                        does it run? Some ten seconds
       labkit train                                        minutes: source only, MiniCity game to real
       labkit train --method oracle --seed 1
       labkit train --target camvid --set jitter=0 --set blur=0

@@ -19,7 +19,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         LabError: the disk is full, or the place cannot be written; whatever stood under ``path`` before still stands.
     """
     path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def read_json(path: Path) -> Any:
         LabError: missing or damaged, by name.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LabError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:

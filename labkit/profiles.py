@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labkit.data.camvid import ATTRIBUTION as CAMVID
 from labkit.errors import LabError, UnknownNameError
 
 
@@ -100,7 +99,6 @@ class Pair:
         source, target: names of data sets, as :func:`labkit.data.catalog.open_dataset` knows them.
         aspect: width over height of training pictures.
         report_split: the target split that results are reported on; it neither trains nor chooses anything.
-        attribution: what has to stand where the target's pictures are shown.
     """
 
     name: str
@@ -109,14 +107,13 @@ class Pair:
     target: str
     aspect: float
     report_split: str
-    attribution: str = ""
 
 
 PAIRS: dict[str, Pair] = {
     pair.name: pair
     for pair in (
         Pair("minicity", "MiniCity game → MiniCity real", "minicity-game", "minicity-real", 2, "test"),
-        Pair("minicity-camvid", "MiniCity game → CamVid", "minicity-game", "camvid", 4 / 3, "test", CAMVID),
+        Pair("minicity-camvid", "MiniCity game → CamVid", "minicity-game", "camvid", 4 / 3, "test"),
         Pair("gta5-cityscapes", "GTA5 → Cityscapes", "gta5", "cityscapes", 2, "val"),
         Pair("synthia-cityscapes", "SYNTHIA → Cityscapes", "synthia", "cityscapes", 2, "val"),
     )

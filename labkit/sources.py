@@ -7,12 +7,16 @@ nothing, the digest covers exactly the modules that are reached by imports, with
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import inspect
 import io
 import tokenize
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 PACKAGE = "labkit"
 
@@ -51,7 +55,7 @@ def closure(modules: Iterable[str]) -> dict[str, Path]:
         if module in seen or path is None:
             continue
         seen[module] = path
-        waiting.extend(imports(path.read_text()))
+        waiting.extend(imports(path.read_text(encoding="utf-8")))
     return dict(sorted(seen.items()))
 
 
@@ -59,7 +63,7 @@ def digest(modules: Iterable[str], extra: Iterable[str] = ()) -> str:
     """A SHA-256 (hex) over the meaning of ``modules``, their imports, and ``extra`` source texts."""
     sha = hashlib.sha256()
     for module, path in closure(modules).items():
-        sha.update(f"{module}\n{essence(path.read_text())}\n".encode())
+        sha.update(f"{module}\n{essence(path.read_text(encoding='utf-8'))}\n".encode())
     for text in extra:
         sha.update(essence(text).encode())
     return sha.hexdigest()
@@ -68,10 +72,15 @@ def digest(modules: Iterable[str], extra: Iterable[str] = ()) -> str:
 def essence(text: str) -> str:
     """Source text without comments, docstrings, blank lines and trailing space.
 
-    Works on positions in the text, so that every Python version gives the same answer.
+    Works on positions in the text, so that every Python version gives the same answer. What is no module by itself (a
+    lambda's line) is taken as it stands.
     """
     lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return text
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         first = node.body[0] if node.body else None
@@ -88,3 +97,51 @@ def essence(text: str) -> str:
         if row <= len(lines) and lines[row - 1]:
             lines[row - 1] = lines[row - 1][:column]
     return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def of_object(item: Any) -> tuple[list[str], set[str]]:
+    """What a class or function from outside of labkit depends on: source texts, and labkit modules.
+
+    Follows the names that its functions use into other functions and classes of the same program (a notebook's cells, a
+    script), not into installed packages. Function by function, because Python cannot find the source of a class that a
+    notebook cell defined.
+    """
+    texts: dict[str, str] = {}
+    modules: set[str] = set()
+    home = item.__module__
+
+    def visit(value: Any) -> None:
+        module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or ""
+        if source_file(module):
+            modules.add(module)
+        elif module == home and isinstance(value, type | FunctionType) and (key := _key(value)) not in texts:
+            texts[key] = ""
+            (visit_class if isinstance(value, type) else visit_function)(key, value)
+
+    def visit_function(key: str, function: FunctionType) -> None:
+        with contextlib.suppress(OSError, TypeError):  # what @dataclass generates has no source
+            texts[key] = inspect.cleandoc("\n" + inspect.getsource(function))
+        for name in _names(function.__code__):
+            if name in function.__globals__:
+                visit(function.__globals__[name])
+
+    def visit_class(key: str, cls: type) -> None:
+        plain = {n: v for n, v in vars(cls).items() if isinstance(v, str | int | float | tuple) and n[:2] != "__"}
+        texts[key] = "".join(f"{name} = {value!r}\n" for name, value in sorted(plain.items()))
+        for base in cls.__bases__:
+            visit(base)
+        for name, value in sorted(vars(cls).items()):
+            if isinstance(value, FunctionType):
+                visit_function(f"{key}.{name}", value)
+
+    visit(item)
+    return [f"# {key}\n{text}" for key, text in sorted(texts.items()) if text], modules
+
+
+def _key(item: Any) -> str:
+    return f"{type(item).__name__} {item.__qualname__}"
+
+
+def _names(code: CodeType) -> set[str]:
+    """The global names that a function's code uses, nested functions included."""
+    return set(code.co_names).union(*(_names(c) for c in code.co_consts if isinstance(c, CodeType)))

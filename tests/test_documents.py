@@ -26,7 +26,6 @@ from labkit.methods.registry import METHODS
 from labkit.models.registry import MODELS
 from labkit.papers import PAPERS
 from labkit.profiles import PAIRS, PROFILES
-from labkit.sources import imports
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -258,39 +257,6 @@ def test_citation_names_the_four_papers():
 
 
 # --- the page of architecture ----------------------------------------------------------------------------------------
-
-
-def floors() -> dict[str, int]:
-    """Floor by module, as the page has it."""
-    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", text("book/how-it-works.md"), flags=re.M)
-    return {name: int(number) for number, names in rows for name in re.findall(r"`(\w+)`", names)}
-
-
-NEIGHBOURS = {("lab", "profiles"), ("report", "lab"), ("report", "profiles"), ("report", "plots")}
-"""Who may use whom on floor 6."""
-
-
-def test_every_module_has_its_floor():
-    found = {
-        path.stem for path in (ROOT / "labkit").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
-    }
-    assert set(floors()) == found - {"__init__"}
-
-
-def test_imports_go_down_the_floors():
-    floor = floors()
-    assert len(set(floor.values())) == 8
-    wrong = []
-    for path in sorted((ROOT / "labkit").rglob("*.py")):
-        own = path.relative_to(ROOT / "labkit").with_suffix("").parts[0]
-        if own == "__init__":
-            continue
-        for module in sorted(imports(path.read_text(encoding="utf-8"))):
-            other = module.split(".")[1]
-            allowed = floor[other] < floor[own] or other in (own, "errors") or (own, other) in NEIGHBOURS
-            if not allowed:
-                wrong.append(f"{path.relative_to(ROOT)} (floor {floor[own]}) imports {module} (floor {floor[other]})")
-    assert not wrong, "\n".join(wrong)
 
 
 def test_the_files_that_the_page_names_exist():

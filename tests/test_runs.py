@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from labkit import sources
 from labkit.errors import LabError, UnknownNameError
 from labkit.files import write_atomically
 from labkit.methods.supervised import SourceOnly
@@ -95,7 +96,11 @@ def test_any_change_of_the_request_is_another_run(squares, tmp_path, change):
 
 OWN_METHOD = """
 from dataclasses import dataclass
+from labkit.losses.cross_entropy import cross_entropy
 from labkit.training.method import Method, Objective, Term
+
+def doubled(loss):
+    return 2 * loss
 
 @dataclass
 class Own(Method):
@@ -103,7 +108,9 @@ class Own(Method):
     weight: float = 1.0
 
     def objectives(self, batches):
-        yield Objective({"mean": Term(self.model(batches["source"].images).logits.mean(), self.weight)})
+        batch = batches["source"]
+        loss = cross_entropy(self.model(batch.images).logits, batch.labels)
+        yield Objective({"main": Term(doubled(loss), self.weight)})
 """
 
 
@@ -119,17 +126,20 @@ def defined_in_a_cell(source: str):
 
 
 def test_a_method_of_ones_own_is_told_apart_by_what_it_does(squares, tmp_path):
-    first, again, other, attribute = (
+    first, again, other, helper, attribute = (
         experiment(squares, method=defined_in_a_cell(source)()).describe()
         for source in (
             OWN_METHOD,
             OWN_METHOD.replace("import dataclass", "import  dataclass"),
-            OWN_METHOD.replace(".mean()", ".sum()"),
+            OWN_METHOD.replace("batch.images)", "batch.images * 2)"),
+            OWN_METHOD.replace("2 * loss", "3 * loss"),
             OWN_METHOD.replace('name = "own"', 'name = "own"\n    streams = ("source", "target")'),
         )
     )
     assert first == again
-    assert len({found["sources"] for found in (first, other, attribute)}) == 3
+    assert len({found["sources"] for found in (first, other, helper, attribute)}) == 4
+    _, modules = sources.of_object(defined_in_a_cell(OWN_METHOD))
+    assert "labkit.losses.cross_entropy" in modules, "an edit to a loss that it calls trains it again"
 
 
 def test_unfinished_and_missing_parts_are_said(squares, tmp_path):

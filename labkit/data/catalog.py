@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from labkit.data.camvid import CamVid
+from labkit.data.camvid import ATTRIBUTION, CamVid
 from labkit.data.cityscapes import Cityscapes
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.gta5 import GTA5
@@ -15,6 +15,9 @@ from labkit.errors import LabError, UnknownNameError
 
 FORMATS: dict[str, type[PairedDataset]] = {cls.key: cls for cls in (CamVid, Cityscapes, GTA5, Synthia)}
 """The readers by the name that the command line uses."""
+
+ATTRIBUTIONS: dict[str, str] = {"camvid": ATTRIBUTION}
+"""What has to stand where a data set's pictures are shown, by the same names."""
 
 MINICITY: tuple[str, ...] = ("minicity-game", "minicity-toon", "minicity-real")
 """The three styles of generated streets, which need no files."""

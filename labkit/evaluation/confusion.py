@@ -25,15 +25,14 @@ def confusion_counts(predictions: Tensor, labels: Tensor) -> Tensor:
     """
     # The table has a row and a column for everything else; dropping the row needs no masking of pixels.
     side = NUM_CLASSES + 1
-    truth = _or_void(labels)
-    said = _or_void(predictions)
-    counts = torch.bincount((truth * side + said).flatten(), minlength=side * side).reshape(side, side)
-    return counts[:NUM_CLASSES]
+    pairs = _or_void(labels).to(torch.int16) * side + _or_void(predictions)  # narrow integers: memory is what it costs
+    return torch.bincount(pairs.flatten(), minlength=side * side).reshape(side, side)[:NUM_CLASSES]
 
 
 def _or_void(ids: Tensor) -> Tensor:
-    ids = ids.long()
-    return torch.where((ids >= 0) & (ids < NUM_CLASSES), ids, VOID)
+    if ids.dtype == torch.uint8:
+        return ids.clamp(max=VOID)
+    return torch.where((ids >= 0) & (ids < NUM_CLASSES), ids, VOID).to(torch.uint8)
 
 
 def merge_counts(counts: np.ndarray, merge: tuple[int, ...]) -> np.ndarray:

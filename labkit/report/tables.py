@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labkit.data.catalog import ATTRIBUTIONS
 from labkit.labels import CLASS_NAMES, EVALUATIONS
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def scored_on(lab: Lab) -> str:
     return (
         f"Mean over {classes} classes on {len(report)} pictures of {report.name} (split {report.split}) at "
         f"{height}×{width}, which no training has seen. *Best: the checkpoint that scored best on {chosen}. "
-        f"{lab.pair.attribution}"
+        f"{ATTRIBUTIONS.get(lab.pair.target, '')}"
     ).strip()
 
 

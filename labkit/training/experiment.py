@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import inspect
 import logging
 import time
 from collections.abc import Mapping
@@ -83,35 +81,12 @@ class Experiment:
         method = type(self.method)
         if sources.source_file(method.__module__):
             return sources.digest(modules | {method.__module__})
-        return sources.digest(modules, extra=[_source_of(method)])  # a method of a notebook's own
+        texts, used = sources.of_object(method)  # a method of a notebook's own
+        return sources.digest(modules | used, texts)
 
 
 def _identify(dataset: SegmentationDataset | None) -> dict[str, Any] | None:
     return None if dataset is None else {"name": dataset.name, **dataset.fingerprint()}
-
-
-def _source_of(cls: type) -> str:
-    """What a method defined outside of labkit says: its functions' source and its plain class attributes.
-
-    Function by function, because Python cannot find the source of a class that a notebook cell defined. Functions that
-    it calls in other cells are not seen: a method should be complete in itself.
-    """
-    parts = []
-    for base in cls.__mro__:
-        if sources.source_file(base.__module__) or base is object:
-            continue
-        for name, value in sorted(vars(base).items()):
-            if inspect.isfunction(value) and value.__module__ == base.__module__:
-                with contextlib.suppress(OSError, TypeError):  # what @dataclass generates has no source
-                    parts.append(inspect.cleandoc("\n" + inspect.getsource(value)))
-            elif isinstance(value, str | int | float | tuple) and not name.startswith("__"):
-                parts.append(f"{name} = {value!r}")
-    if not parts:
-        raise LabError(
-            f"method {cls.__name__}: its source cannot be read, so its runs could not be told apart; define it in a "
-            "notebook cell or in a file"
-        )
-    return "\n".join(parts)
 
 
 def _identify_weights(weights: str) -> str:
