@@ -295,6 +295,34 @@ def train(
     return value, f"{outcome.run.folder}: {found}{result['steps']} steps, {score}", 0
 
 
+@main.command(short_help="Train a published table's experiments over seeds.")
+@click.argument("name", metavar="PAPER.TABLE")
+@click.option("--pair", default="minicity", show_default=True, help="Pair of domains, source to target.")
+@click.option("--profile", default="mini", show_default=True, help="Budget: smoke, mini, gpu or paper.")
+@click.option("--seeds", default="0,1,2", show_default=True, metavar="N,N,…", help="One training each.")
+@click.option(
+    "--record", "folder", type=FOLDER, default=None, help="Write the outcome as a JSON file into this folder."
+)
+@_runs_option
+@_json_option
+def sweep(name, pair, profile, seeds, folder, runs):
+    """Train every experiment of a published table with every seed; finished trainings are found.
+
+    An interrupted sweep goes on where it stopped. What --record writes under results/ is what the book shows.
+
+    \b
+      labkit sweep baitan2025.table2 --profile smoke --seeds 0
+      labkit sweep baitan2025.table2 --pair minicity-camvid --record results
+    """
+    from labkit import report
+
+    if not all(part.strip().isdigit() for part in seeds.split(",")):
+        raise click.UsageError(f"--seeds {seeds!r}: write whole numbers with commas, for instance 0,1,2")
+    outcome = report.sweep(name, pair, profile, [int(part) for part in seeds.split(",")], runs=runs)
+    written = f"\nrecorded in {report.record(outcome, folder)}" if folder else ""
+    return outcome, f"{report.seeds_table(outcome)}\n{report.provenance(outcome)}{written}", 0
+
+
 @main.command(short_help="Score a run on a data set.")
 @click.argument("run")
 @click.option("--data", "dataset", metavar="DATA", required=True, help="Data set: a name or a folder.")

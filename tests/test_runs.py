@@ -151,7 +151,7 @@ def test_unfinished_and_missing_parts_are_said(squares, tmp_path):
         _ = run.description
 
 
-# --- what an edit trains again -------------------------------------------------------------------------------------------
+# --- what an edit trains again ------------------------------------------------------------------------------------
 
 DIGESTS = """
 import json, sys

@@ -1,4 +1,4 @@
-"""Recorded results: a sweep over seeds as one JSON file with its provenance, and how a page shows it."""
+"""Recorded results: the outcome of a sweep as one JSON file with its provenance, and how a page shows it."""
 
 from __future__ import annotations
 
@@ -8,68 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import labkit
-from labkit.errors import UnknownNameError
 from labkit.files import read_json, write_json
-from labkit.lab import Lab
 from labkit.profiles import pair_named
 from labkit.report.tables import Noted, Words
 
 if TYPE_CHECKING:
     import pandas
 
-SWEEPS: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
-    # Table 2 prints the source-only row; the oracle that §4.3 compares it with stands in Table 1.
-    "baitan2025.table2": {
-        "source only": ("bisenet", "source-only", {}),
-        "oracle": ("bisenet", "oracle", {}),
-    },
-}
-"""Named lists of experiments: title of the row to model, method and settings."""
-
 RESULTS = Path(labkit.__file__).parents[1] / "results"
 """The recorded results of a checkout; an installed package has none."""
-
-
-def sweep(name: str, pair: str, profile: str, seeds: list[int], **lab_options: Any) -> dict[str, Any]:
-    """Train every experiment of a sweep with every seed (finished ones are found); the outcome as plain JSON.
-
-    Raises:
-        UnknownNameError: no such sweep.
-    """
-    if name not in SWEEPS:
-        raise UnknownNameError("sweep", name, SWEEPS)
-    rows = []
-    for title, (model, method, changes) in SWEEPS[name].items():
-        runs = [Lab(profile, pair, seed, **lab_options).train(model, method, **changes) for seed in seeds]
-        scores = [run.scores for run in runs]
-        rows.append(
-            {
-                "name": title,
-                "model": model,
-                "method": method,
-                "settings": changes,
-                "miou": [score.miou for score in scores],
-                "miou_best": [run.result["miou_target_best"] for run in runs],
-                "iou": {c: [_null(score.iou[c]) for score in scores] for c in scores[0].iou},
-                "seconds": [run.result["seconds"] for run in runs],
-                "runs": [run.name for run in runs],
-            }
-        )
-    lab = Lab(profile, pair, **lab_options)
-    report = lab.target()
-    return {
-        "sweep": name,
-        "pair": pair,
-        "data": lab.pair.title,
-        "profile": profile,
-        "size": list(lab.size),
-        "steps": runs[0].result["steps"],
-        "seeds": seeds,
-        "report": {"data": report.name, "split": report.split, "images": len(report), "evaluation": report.evaluation},
-        "selection": "last checkpoint; best is selected on target validation labels",
-        "rows": rows,
-        "environment": runs[0].result["environment"],
-    }
 
 
 def record(outcome: dict[str, Any], folder: Path) -> Path:
@@ -80,7 +27,7 @@ def record(outcome: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def recorded(name: str, pair: str, profile: str = "mini", folder: Path = RESULTS) -> dict[str, Any] | None:
+def load_results(name: str, pair: str, profile: str = "mini", folder: Path = RESULTS) -> dict[str, Any] | None:
     """A recorded sweep, or None if there is none."""
     path = folder / f"{name}.{pair_named(pair).name}.{profile}.json"
     return read_json(path) if path.is_file() else None
@@ -119,11 +66,7 @@ def provenance(outcome: dict[str, Any]) -> str:
 
 def recorded_seeds(name: str, pair: str, profile: str = "mini"):
     """A recorded sweep as a table with its provenance below; words if it has not been recorded."""
-    outcome = recorded(name, pair, profile)
+    outcome = load_results(name, pair, profile)
     if outcome is None:
         return Words(f"{name} has not been recorded on {pair_named(pair).title} with the profile {profile}.")
     return Noted(seeds_table(outcome), provenance(outcome))
-
-
-def _null(value: float) -> float | None:
-    return None if np.isnan(value) else value
