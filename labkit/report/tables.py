@@ -29,7 +29,7 @@ class Words:
         return self.text
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>"
+        return f"<p>{html.escape(self.text, quote=False)}</p>"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Noted:
         return f"{self.table}\n{self.note}"
 
     def _repr_html_(self) -> str:
-        return f'{self.table.to_html()}<p class="lab-note">{html.escape(self.note)}</p>'
+        return f'{self.table.to_html()}<p class="lab-note">{html.escape(self.note, quote=False)}</p>'
 
 
 def result_table(runs: Mapping[str, Run], lab: Lab) -> Noted | Words:
