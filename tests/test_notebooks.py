@@ -13,8 +13,10 @@ import nbformat
 import numpy as np
 import pytest
 
-from labkit.data.colours import ColourStatistics
+from labkit.data.recolour import Recoloured
+from labkit.data.statistics import ColourStatistics, class_pixels, colour_statistics
 from labkit.exercises import domain_shift
+from labkit.labels import CLASS_NAMES
 from labkit.profiles import PAIRS, PROFILES
 
 ROOT = Path(__file__).parent.parent
@@ -108,8 +110,8 @@ def solved() -> dict:
         pass
 
     source_only, oracle = Run(), Run()
-    source_only.scores = ScoresStub(road=0.9, car=0.3, sky=0.7, train=float("nan"))
-    oracle.scores = ScoresStub(road=0.95, car=0.8, sky=0.8, train=float("nan"))
+    source_only.scores = ScoresStub(road=0.9, car=0.3, sky=0.7, bus=0.04, train=float("nan"))
+    oracle.scores = ScoresStub(road=0.95, car=0.8, sky=0.8, bus=0.0, train=float("nan"))
     names |= {"source_only": source_only, "oracle": oracle}
     for code in solutions(ROOT / "notebooks" / "03_domain_shift.ipynb").values():
         exec(code, names)
@@ -118,10 +120,10 @@ def solved() -> dict:
 
 def test_the_hidden_solutions_are_right(solved):
     assert domain_shift.check_iou(solved["iou_from_counts"]).right
-    answer = domain_shift.check_largest_loss(
-        solved["my_class"], solved["source_only"].scores.iou, solved["oracle"].scores.iou
+    answer = domain_shift.check_gap_share(
+        solved["share"], solved["source_only"].scores.iou, solved["oracle"].scores.iou
     )
-    assert answer.right and "50.0 points" in answer.message
+    assert answer.right and answer.message.startswith("car, sky, road: 107 % of the gap")
     assert domain_shift.check_recolour(solved["recolour"]).right
 
 
@@ -160,16 +162,24 @@ def test_a_wrong_iou_gets_the_hint_that_helps(attempt, hint):
     assert not answer.right and hint in answer.message and hint in answer._repr_html_()
 
 
-def test_a_wrong_class_gets_a_hint():
-    scores = {"car": 0.1, "sky": 0.7, "bus": 0.0}, {"car": 0.8, "sky": 0.8, "bus": 0.05}
-    assert "Give a class" in domain_shift.check_largest_loss(None, *scores).message
-    assert "none of the classes" in domain_shift.check_largest_loss("Car", *scores).message
-    assert "another class" in domain_shift.check_largest_loss("sky", *scores).message
-    assert "points are asked for" in domain_shift.check_largest_loss("bus", *scores).message
+def test_a_wrong_share_gets_the_hint_that_helps():
+    names = ("car", "sky", "bus", "road")
+    scores = [dict(zip(names, values, strict=True)) for values in ((0.1, 0.6, 0.0, 0.8), (0.7, 0.8, 0.1, 0.9))]
+    assert domain_shift.check_gap_share(90, *scores).right
+    hints = {None: "Give a number", 0.9: "fraction", 75: "3 of 4 classes", 22.5: "gap of the means", 12: "Sort"}
+    for attempt, words in hints.items():
+        answer = domain_shift.check_gap_share(attempt, *scores)
+        assert not answer.right and words in answer.message
+    assert not domain_shift.check_gap_share("car", *scores).right
 
 
 def shifted_only(image, own, other):
     return np.clip(np.rint(image - own.mean + other.mean), 0, 255).astype(np.uint8)
+
+
+def by_picture(image, own, other):
+    itself = ColourStatistics(image.mean((0, 1)), image.std((0, 1)))
+    return np.clip(np.rint(as_float(image, itself, other)), 0, 255).astype(np.uint8)
 
 
 def not_clipped(image, own, other):
@@ -183,8 +193,9 @@ def as_float(image, own, other):
 @pytest.mark.parametrize(
     ("attempt", "hint"),
     [
-        (lambda image, own, other: image, "means are"),
-        (shifted_only, "spreads"),
+        (lambda image, own, other: image, "first pixel"),
+        (shifted_only, "spread has not"),
+        (by_picture, "own mean and spread"),
         (as_float, "float64"),
         (not_clipped, "wraps around"),
         (lambda image, own, other: image[0], "shape"),
@@ -195,9 +206,15 @@ def test_a_wrong_recolouring_gets_the_hint_that_helps(attempt, hint):
     assert not answer.right and hint in answer.message
 
 
-def test_recoloured_has_the_other_sets_statistics(squares):
-    from labkit.data.colours import Recoloured, colour_statistics
+def test_class_pixels_are_merged_as_the_evaluation_merges(squares):
+    labels = np.concatenate([squares()[i].label.ravel() for i in range(12)])
+    plain, merged = class_pixels(squares()), class_pixels(squares(), "miou11")
+    assert plain == {name: int((labels == i).sum()) for i, name in enumerate(CLASS_NAMES)}
+    assert merged["building"] == plain["building"] + plain["wall"] and len(merged) == 11
+    assert sum(merged.values()) == sum(plain.values()) == (labels != 255).sum()
 
+
+def test_recoloured_has_the_other_sets_statistics(squares):
     own = colour_statistics(squares())
     pixels = np.concatenate([squares()[i].image.reshape(-1, 3) for i in range(12)]).astype(float)
     np.testing.assert_allclose(own.mean, pixels.mean(0))

@@ -27,6 +27,12 @@ class Scores:
     evaluation: str = "miou"
 
     @property
+    def confusion(self) -> np.ndarray:
+        """Counts over the data set's own classes, merged as it merges them: int64 ``(C, C)``, rows are the truth."""
+        chosen = EVALUATIONS[self.evaluation]
+        return merge_counts(self.counts, chosen.merge)[np.ix_(chosen.train_ids, chosen.train_ids)]
+
+    @property
     def iou(self) -> dict[str, float]:
         """IoU by class name, in 0–1, over the data set's classes; NaN for a class in neither truth nor prediction."""
         chosen = EVALUATIONS[self.evaluation]

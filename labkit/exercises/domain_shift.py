@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from labkit.data.colours import ColourStatistics
+from labkit.data.statistics import ColourStatistics
 from labkit.exercises.answer import Answer, checked, hint, right
 
 
@@ -40,20 +40,27 @@ def check_iou(student: Callable[[np.ndarray], np.ndarray]) -> Answer:
 
 
 @checked
-def check_largest_loss(student: str | None, source_only: Mapping[str, float], oracle: Mapping[str, float]) -> Answer:
-    """Exercise 3.2: the class that loses most IoU, in points, from oracle to source only."""
-    if not student:
-        return hint("Give a class's name. The bars above are ordered by this difference.")
-    if student not in oracle:
-        return hint(f"{student!r} is none of the classes: {', '.join(oracle)}.")
+def check_gap_share(
+    student: float | None, source_only: Mapping[str, float], oracle: Mapping[str, float], top: int = 3
+) -> Answer:
+    """Exercise 3.2: the share of the gap, in percent, that is due to the classes that lose most."""
     losses = {name: oracle[name] - source_only[name] for name in oracle}
-    known = {name: value for name, value in losses.items() if not np.isnan(value)}
-    largest = max(known, key=known.get)
-    if known.get(student, -1.0) >= known[largest] - 1e-9:
-        return right(f"{student} loses {100 * known[largest]:.1f} points. Does it look different, or stand elsewhere?")
-    if oracle[student] > 0 and source_only[student] / oracle[student] < 0.1:
-        return hint(f"{student} loses most of what it had, but points are asked for: oracle minus source only.")
-    return hint(f"{student} loses {100 * known.get(student, 0):.1f} points; another class loses more.")
+    losses = {name: value for name, value in losses.items() if not np.isnan(value)}
+    largest = sorted(losses, key=losses.get, reverse=True)[:top]
+    share = 100 * sum(losses[name] for name in largest) / sum(losses.values())
+    if student is None:
+        return hint("Give a number. The mean is a sum over classes: which summands make up most of it?")
+    if np.isclose(student, share, atol=0.6):
+        return right(f"{', '.join(largest)}: {share:.0f} % of the gap. Would a mean over pixels tell the same story?")
+    if np.isclose(student, share / 100, atol=0.006):
+        return hint("That is the share as a fraction; percent are asked for.")
+    if np.isclose(student, 100 * sum(losses[name] for name in largest), atol=0.6):
+        return hint("Those are the points that they lose together. Divide by what all classes lose together.")
+    if np.isclose(student, 100 * sum(losses[name] for name in largest) / len(losses), atol=0.6):
+        return hint("That is what they contribute to the gap of the means. As a share of that gap, please.")
+    if np.isclose(student, 100 * top / len(losses), atol=0.6):
+        return hint(f"{top} of {len(losses)} classes is their share in number. How much of the loss is theirs?")
+    return hint("Sort the classes by oracle minus source only; add up the largest three; divide by the sum of all.")
 
 
 @checked
@@ -61,7 +68,7 @@ def check_recolour(student: Callable[[np.ndarray, ColourStatistics, ColourStatis
     """Exercise 3.3: move an image's colours from one mean and spread to another; uint8 in, uint8 out."""
     random = np.random.default_rng(3)
     image = random.integers(60, 180, (16, 20, 3), dtype=np.uint8)
-    own = ColourStatistics(image.mean((0, 1)), image.std((0, 1)))
+    own = ColourStatistics(image.mean((0, 1)) + 10, image.std((0, 1)) * 1.3)  # of the data set, not of this picture
     other = ColourStatistics(np.array([100.0, 120.0, 140.0]), np.array([20.0, 10.0, 30.0]))
     given = student(image.copy(), own, other)
     if given is None:
@@ -69,15 +76,16 @@ def check_recolour(student: Callable[[np.ndarray, ColourStatistics, ColourStatis
     given = np.asarray(given)
     if given.shape != image.shape:
         return hint(f"The picture came with shape {image.shape} and left with {given.shape}.")
-    mean, std = given.mean((0, 1)), given.std((0, 1))
-    if not np.allclose(mean, other.mean, atol=1.5):
+    wanted = (image - own.mean) / own.std * other.std + other.mean
+    itself = (image - image.mean((0, 1))) / image.std((0, 1)) * other.std + other.mean
+    if np.allclose(given, itself, atol=1.5):
+        return hint("This uses the picture's own mean and spread. Every picture then gets the same; use `own` for all.")
+    if np.allclose(given, image - own.mean + other.mean, atol=1.5):
+        return hint("The mean has moved, the spread has not: divide by one deviation, multiply by the other.")
+    if not np.allclose(given, wanted, atol=1.5):
         return hint(
-            f"The channels' means are {np.round(mean)}; the target's are {other.mean}. Which mean is added last?"
-        )
-    if not np.allclose(std, other.std, atol=1.5):
-        return hint(
-            f"The means are right, but the spreads are {np.round(std)} instead of {other.std}: divide by one, multiply "
-            "by the other."
+            f"The first pixel {image[0, 0]} became {np.round(given[0, 0])}; wanted is {np.round(wanted[0, 0])}. "
+            "Subtract the own mean, divide by the own deviation; then the way back with the other's."
         )
     if given.dtype != np.uint8:
         return hint(f"Right numbers, but as {given.dtype}: round, clip to 0–255, and return uint8.")
@@ -86,4 +94,4 @@ def check_recolour(student: Callable[[np.ndarray, ColourStatistics, ColourStatis
     )
     if extreme[0, 0].max() > 128 or extreme[0, 1].min() < 128:
         return hint("Black came out bright or white dark: a uint8 wraps around at 256. Clip before the conversion.")
-    return right("The dial above does this with labkit.data.colours.Recoloured.")
+    return right("The dial above does this with labkit.data.recolour.Recoloured.")

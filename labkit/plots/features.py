@@ -85,17 +85,7 @@ def feature_projection(features: Mapping[str, np.ndarray]) -> Figure:
     ax.plot(*np.stack(means[:2]).T, color=INK, lw=1.2, zorder=3)
     for index, mean in enumerate(means):
         ax.plot(*mean, "X", ms=12, color=SERIES[index % len(SERIES)], mec="white", mew=1.6, zorder=4)
-    middle = (means[0] + means[1]) / 2
-    ax.annotate(
-        f"distance of the means: {found.distance:.2f} × spread",
-        middle,
-        (0, 12),
-        textcoords="offset points",
-        ha="center",
-        fontsize=BASE,
-        bbox={"boxstyle": "round,pad=0.3", "fc": "white", "ec": "none", "alpha": 0.85},
-        zorder=5,
-    )
+    ax.set_title(f"distance of the means: {found.distance:.2f} × spread")
     ax.set_xlabel(f"first component, {percent(found.explained[0], 0)} of the variance")
     ax.set_ylabel(f"second, {percent(found.explained[1], 0)}")
     ax.margins(0.08)
@@ -105,29 +95,27 @@ def feature_projection(features: Mapping[str, np.ndarray]) -> Figure:
 
 @themed
 def statistics_by_channel(
-    source: np.ndarray, target: np.ndarray, *, names: tuple[str, str] = ("source", "target")
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    *,
+    names: tuple[str, str] = ("source", "target"),
 ) -> Figure:
-    """Mean and standard deviation of every feature channel, source against target.
+    """Mean and standard deviation of every channel, one set of them against another.
 
-    A channel that both domains fill alike lies on the diagonal. Batch normalisation with the source's
-    statistics passes a channel off the diagonal on wrongly centred (left) or wrongly scaled (right).
+    A channel in which both agree lies on the diagonal. If the first are a batch norm's running statistics, and the
+    second the moments of what it is given, a channel off the diagonal leaves it wrongly centred (left) or wrongly
+    scaled (right).
 
     Args:
-        source: features ``(N, C)`` or ``(N, C, H, W)``.
-        target: the same of the other domain.
-        names: the domains' names.
+        first: means ``(C,)`` and standard deviations ``(C,)``; along the horizontal axis.
+        second: the same; along the vertical axis.
+        names: what they are.
 
     Raises:
-        LabError: other shapes, or other numbers of channels.
+        LabError: other numbers of channels.
     """
-    statistics = []
-    for name, features in zip(names, (source, target), strict=True):
-        features = np.asarray(features, dtype=np.float64)
-        if features.ndim not in (2, 4) or not features.size:
-            raise LabError(f"features of {name!r} need the shape (N, C) or (N, C, H, W), not {features.shape}")
-        values = np.moveaxis(features, 1, 0).reshape(features.shape[1], -1)
-        statistics.append((values.mean(axis=1), values.std(axis=1)))
-    if len(statistics[0][0]) != len(statistics[1][0]):
+    statistics = [[np.asarray(part, dtype=np.float64) for part in moments] for moments in (first, second)]
+    if len({part.shape for moments in statistics for part in moments}) != 1:
         raise LabError(f"{names[0]} has {len(statistics[0][0])} channels, {names[1]} {len(statistics[1][0])}")
     figure = new_figure(3.9)
     for index, (ax, title) in enumerate(zip(figure.subplots(1, 2), ("mean", "standard deviation"), strict=True)):

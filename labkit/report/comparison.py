@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from labkit import plots
+from labkit.data.dataset import evenly
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -20,9 +21,9 @@ def source_only_and_oracle(lab: Lab, model: str = "bisenet") -> dict[str, Run]:
 
 
 def prediction_figure(lab: Lab, runs: Mapping[str, Run], pictures: int = 3):
-    """The first pictures of the report split with the predictions of ``runs``; None, and so no output, without runs."""
+    """Pictures spread evenly over the report split, with the predictions of ``runs``; None without runs."""
     if not runs:
         return None
-    samples = [lab.target()[i] for i in range(min(pictures, len(lab.target())))]
+    samples = [lab.target()[i] for i in evenly(len(lab.target()), pictures)]
     predictions = {title: lab.predict(run, samples) for title, run in runs.items()}
     return plots.prediction_panels(plots.make_panels(samples, predictions), evaluation=lab.target().evaluation)

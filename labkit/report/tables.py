@@ -75,16 +75,17 @@ def scored_on(lab: Lab) -> str:
     """Which pictures a lab's results are measured on, at which size, what *best* means, and whose the pictures are."""
     report, (height, width) = lab.target(), lab.size
     chosen = "the same pictures" if report.split == "val" else "the target's split val, with its labels"
+    instead = "" if report.split == lab.pair.report_split else f"; the split {lab.pair.report_split} is not here"
     classes = len(EVALUATIONS[report.evaluation].train_ids)
     return (
-        f"Mean over {classes} classes on {len(report)} pictures of {report.name} (split {report.split}) at "
+        f"Mean over {classes} classes on {len(report)} pictures of {report.name} (split {report.split}{instead}) at "
         f"{height}×{width}, which no training has seen. *Best: the checkpoint that scored best on {chosen}. "
         f"{ATTRIBUTIONS.get(lab.pair.target, '')}"
     ).strip()
 
 
 def per_class_table(columns: Mapping[str, Mapping[str, float]]) -> pandas.DataFrame:
-    """IoU by class in percent, one column each, with the mean below.
+    """IoU by class in percent, one column each, with the mean below, and over how many classes it is.
 
     Args:
         columns: by the column's head (which names the data), IoU by class name in 0–1; absent classes NaN. A
@@ -96,8 +97,13 @@ def per_class_table(columns: Mapping[str, Mapping[str, float]]) -> pandas.DataFr
     table = pandas.DataFrame(
         {head: [_percent(column.get(name)) for name in classes] for head, column in columns.items()}, index=classes
     )
-    table.loc["mean"] = [_percent(float(np.nanmean(list(column.values())))) for column in columns.values()]
+    table.loc["mean"] = [_mean_of(list(column.values())) for column in columns.values()]
     return table
+
+
+def _mean_of(values: list[float]) -> str:
+    known = [value for value in values if not np.isnan(value)]
+    return f"{_percent(float(np.mean(known)))} (over {len(known)})"
 
 
 def _percent(value: float | None) -> str:

@@ -1,39 +1,11 @@
-"""Colours of a data set: their mean and spread, and moving one data set's colours towards another's."""
+"""A data set with its colours moved towards those of another."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from labkit.data.dataset import Sample, SegmentationDataset
-
-
-class ColourStatistics(NamedTuple):
-    """Mean and standard deviation of each channel over all pixels: float64 ``(3,)`` in 0–255, R, G, B."""
-
-    mean: np.ndarray
-    std: np.ndarray
-
-
-def colour_statistics(dataset: SegmentationDataset) -> ColourStatistics:
-    """Statistics over every pixel of every picture, exact: from a histogram of the 256 values."""
-    histogram = np.zeros((3, 256), np.int64)
-    for index in range(len(dataset)):
-        image = dataset[index].image
-        for channel in range(3):
-            histogram[channel] += np.bincount(image[..., channel].ravel(), minlength=256)
-    weights, values = histogram / histogram.sum(axis=1, keepdims=True), np.arange(256)
-    mean = weights @ values
-    return ColourStatistics(mean, np.sqrt(weights @ values**2 - mean**2))
-
-
-def class_pixels(dataset: SegmentationDataset) -> np.ndarray:
-    """Pixels of each class over all pictures: int64 ``(19,)``; ignored ones are left out."""
-    counts = np.zeros(256, np.int64)
-    for index in range(len(dataset)):
-        counts += np.bincount(dataset[index].label.ravel(), minlength=256)
-    return counts[:19]
+from labkit.data.statistics import ColourStatistics
 
 
 class Recoloured:
