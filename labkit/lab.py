@@ -16,12 +16,16 @@ from labkit.evaluation.predict import evaluate, predict_labels
 from labkit.evaluation.scores import Scores
 from labkit.methods.registry import create_method
 from labkit.profiles import Pair, check_seed, pair_named, profile_named
+from labkit.training.devices import choose_device
 from labkit.training.experiment import Experiment, Outcome, train
 from labkit.training.method import LABELLED_TARGET, SOURCE, TARGET, Method
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run, RunStore
 
 SPLITS = ("train", "val", "test")
+
+MEMORY_LIMIT = 3 * 2**30
+"""Bytes: a data set that takes less at training size is kept in memory."""
 
 
 def runs_folder() -> Path:
@@ -108,6 +112,11 @@ class Lab:
             return "val"
         return wanted
 
+    def _target_if_there(self, split: str) -> SegmentationDataset | None:
+        folder = found_datasets(self.data).get(self.pair.target)
+        there = FORMATS[self.pair.target].available_splits(folder) if folder else SPLITS
+        return self.target(split) if split in there else None
+
     def _open(self, name: str, split: str) -> SegmentationDataset:
         if (name, split) not in self._opened:
             if split not in SPLITS:
@@ -115,7 +124,8 @@ class Lab:
             counts = self.profile.generated if name in MINICITY else self.profile.on_disk
             count = counts[SPLITS.index(split)] if counts else None
             dataset = open_dataset(name, split, self.size, count=count, root=self.data)
-            keep = name in MINICITY or not self._workers
+            size = len(dataset) * self.size[0] * self.size[1] * 4
+            keep = not self._workers and size < MEMORY_LIMIT  # each loader process would keep its own
             self._opened[name, split] = InMemory(dataset) if keep else dataset
         return self._opened[name, split]
 
@@ -155,8 +165,8 @@ class Lab:
             recipe=settings.with_settings(recipe, of_recipe),
             seed=self.seed,
             datasets={stream: streams[stream]() for stream in chosen.streams},
-            validation=self.target("val"),
-            report=self.target(),
+            validation=self._target_if_there("val"),
+            report=self._target_if_there(self.report_split),
             weights=weights,
         )
 
@@ -179,11 +189,12 @@ class Lab:
 
     def evaluate(self, run: Run, dataset: SegmentationDataset) -> Scores:
         """Score a run's last weights on another data set."""
-        return evaluate(run.load_model(), dataset)
+        device = choose_device(self.device)
+        return evaluate(run.load_model().to(device), dataset, device=device)
 
     def predict(self, run: Run, samples: list[Sample]):
         """Predicted trainIds, uint8 ``(H, W)``, of a run's last weights for each sample."""
-        return predict_labels(run.load_model(), samples)
+        return predict_labels(run.load_model().to(choose_device(self.device)), samples)
 
 
 def _sort_settings(method: Method, changes: Mapping[str, Any]) -> tuple[dict, dict]:

@@ -143,7 +143,7 @@ def pair_of(source: str, target: str) -> Pair:
 
 
 def check_seed(seed: object) -> int:
-    """A seed: a whole number from 0."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise LabError(f"seed {seed!r} is not a whole number from 0")
+    """A seed: a whole number from 0, below 2³²."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise LabError(f"seed {seed!r} is not a whole number from 0 to {2**32 - 1}")
     return seed

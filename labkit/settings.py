@@ -61,8 +61,10 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     try:
         if origin is tuple:
             parts = value.replace("x", ",").split(",") if isinstance(value, str) else list(value)
-            element = typing.get_args(kind)[0]
-            return tuple(_coerce(name, part, element) for part in parts)
+            elements = typing.get_args(kind)
+            if len(parts) != len(elements):
+                raise ValueError
+            return tuple(_coerce(name, part, element) for part, element in zip(parts, elements, strict=True))
         if origin is bool:
             if isinstance(value, bool):
                 return value
@@ -71,7 +73,8 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
             raise ValueError
         return origin(value)
     except (KeyError, TypeError, ValueError):
-        raise LabError(f"setting {name}={value!r} is not of type {getattr(kind, '__name__', kind)}") from None
+        wanted = kind.__name__ if isinstance(kind, type) and origin is not tuple else f"{kind}, written like 64,128"
+        raise LabError(f"setting {name}={value!r} is not of type {wanted}") from None
 
 
 def _is_optional(hint: Any) -> bool:

@@ -7,10 +7,12 @@ nothing, the digest covers exactly the modules that are reached by imports, with
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
 import inspect
 import io
+import sys
+import sysconfig
+import time
 import tokenize
 from collections.abc import Iterable
 from functools import cache
@@ -18,7 +20,11 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from labkit.errors import LabError
+
 PACKAGE = "labkit"
+
+_STARTED = time.time()
 
 
 @cache
@@ -60,9 +66,15 @@ def closure(modules: Iterable[str]) -> dict[str, Path]:
 
 
 def digest(modules: Iterable[str], extra: Iterable[str] = ()) -> str:
-    """A SHA-256 (hex) over the meaning of ``modules``, their imports, and ``extra`` source texts."""
+    """A SHA-256 (hex) over the meaning of ``modules``, their imports, and ``extra`` source texts.
+
+    Raises:
+        LabError: a file was edited after this process loaded it: what would run is not what would be named.
+    """
     sha = hashlib.sha256()
     for module, path in closure(modules).items():
+        if module in sys.modules and _STARTED < path.stat().st_mtime <= time.time():
+            raise LabError(f"{path}: edited after Python had loaded it; restart the kernel or program, and run again")
         sha.update(f"{module}\n{essence(path.read_text(encoding='utf-8'))}\n".encode())
     for text in extra:
         sha.update(essence(text).encode())
@@ -84,6 +96,8 @@ def essence(text: str) -> str:
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         first = node.body[0] if node.body else None
+        if getattr(node, "lineno", 0) == getattr(first, "lineno", None):
+            continue  # all on one line
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
             for number in range(first.lineno - 1, first.end_lineno):
                 lines[number] = ""
@@ -102,46 +116,75 @@ def essence(text: str) -> str:
 def of_object(item: Any) -> tuple[list[str], set[str]]:
     """What a class or function from outside of labkit depends on: source texts, and labkit modules.
 
-    Follows the names that its functions use into other functions and classes of the same program (a notebook's cells, a
-    script), not into installed packages. Function by function, because Python cannot find the source of a class that a
-    notebook cell defined.
+    Follows the names that its functions use into plain values, and into functions and classes of the student's own (a
+    notebook's cells, files beside it), not into installed packages. Function by function, because Python cannot find
+    the source of a class that a notebook cell defined.
+
+    Raises:
+        LabError: a function whose source cannot be read.
     """
     texts: dict[str, str] = {}
     modules: set[str] = set()
-    home = item.__module__
 
-    def visit(value: Any) -> None:
+    def visit(name: str, value: Any) -> None:
+        value = inspect.unwrap(value) if callable(value) and hasattr(value, "__wrapped__") else value
         module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or ""
         if source_file(module):
             modules.add(module)
-        elif module == home and isinstance(value, type | FunctionType) and (key := _key(value)) not in texts:
-            texts[key] = ""
-            (visit_class if isinstance(value, type) else visit_function)(key, value)
+        elif isinstance(value, type | FunctionType) and _is_own(module):
+            if (key := f"{name}: {module}.{value.__qualname__}") not in texts:
+                texts[key] = ""
+                (visit_class if isinstance(value, type) else visit_function)(key, value)
+        elif _is_plain(value):
+            texts[f"{name} = "] = repr(value)
 
     def visit_function(key: str, function: FunctionType) -> None:
-        with contextlib.suppress(OSError, TypeError):  # what @dataclass generates has no source
+        try:
             texts[key] = inspect.cleandoc("\n" + inspect.getsource(function))
-        for name in _names(function.__code__):
-            if name in function.__globals__:
-                visit(function.__globals__[name])
+        except (OSError, TypeError):
+            raise LabError(
+                f"{function.__qualname__}: its source cannot be read, so its runs could not be told apart; define it "
+                "in a notebook cell or in a file"
+            ) from None
+        names = _names(function.__code__)
+        modules.update(name for name in names if source_file(name))
+        if any(getattr(function.__globals__.get(name), "__name__", "") == PACKAGE for name in names):
+            modules.update(m for m in sys.modules if m.startswith(PACKAGE + ".") and m.rpartition(".")[2] in names)
+        for name in sorted(names & function.__globals__.keys()):
+            visit(name, function.__globals__[name])
 
     def visit_class(key: str, cls: type) -> None:
-        plain = {n: v for n, v in vars(cls).items() if isinstance(v, str | int | float | tuple) and n[:2] != "__"}
-        texts[key] = "".join(f"{name} = {value!r}\n" for name, value in sorted(plain.items()))
         for base in cls.__bases__:
-            visit(base)
+            visit(base.__name__, base)
         for name, value in sorted(vars(cls).items()):
-            if isinstance(value, FunctionType):
-                visit_function(f"{key}.{name}", value)
+            function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+            function = inspect.unwrap(function) if callable(function) else function
+            if isinstance(function, FunctionType) and function.__code__.co_filename != "<string>":  # made by @dataclass
+                visit_function(f"{key}.{name}", function)
+            elif name[:2] != "__" and _is_plain(value):
+                texts[f"{key}.{name} = "] = repr(value)
 
-    visit(item)
+    visit(item.__name__, item)
     return [f"# {key}\n{text}" for key, text in sorted(texts.items()) if text], modules
 
 
-def _key(item: Any) -> str:
-    return f"{type(item).__name__} {item.__qualname__}"
+def _is_own(module: str) -> bool:
+    """Whether a module is the student's: a notebook, a script, or a file that no package manager has installed."""
+    if module == "__main__":
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None)
+    installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return bool(file) and not any(Path(file).is_relative_to(folder) for folder in installed)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_is_plain(part) for part in value)
+    if isinstance(value, dict):
+        return all(_is_plain(part) for pair in value.items() for part in pair)
+    return value is None or isinstance(value, str | int | float)
 
 
 def _names(code: CodeType) -> set[str]:
-    """The global names that a function's code uses, nested functions included."""
+    """The names that a function's code uses or imports, nested functions included."""
     return set(code.co_names).union(*(_names(c) for c in code.co_consts if isinstance(c, CodeType)))

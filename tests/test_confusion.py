@@ -172,3 +172,22 @@ def test_scoring_names_what_does_not_fit(tmp_path):
         score_folders(said, truth)
     with pytest.raises(LabError, match="known: ids, trainIds"):
         score_folders(said, truth, "colours")
+
+
+def test_equal_names_in_subfolders_are_kept_apart(tmp_path):
+    for city, value in (("a", 0), ("b", 10)):
+        for kind in ("said", "truth"):
+            (tmp_path / kind / city).mkdir(parents=True)
+            Image.fromarray(np.full((4, 4), value, np.uint8)).save(tmp_path / kind / city / "0001.png")
+    assert score_folders(tmp_path / "said", tmp_path / "truth", "trainIds").miou == 1
+    (tmp_path / "said" / "b" / "0001.png").rename(tmp_path / "said" / "0001.png")
+    with pytest.raises(LabError, match="same subfolder"):
+        score_folders(tmp_path / "said", tmp_path / "truth", "trainIds")
+
+
+def test_two_predictions_of_one_label_map_are_not_chosen_between(tmp_path):
+    for name in ("said/x.png", "said/x_pred.png", "truth/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name)
+    with pytest.raises(LabError, match=r"x\.png and .*x_pred\.png are named alike"):
+        score_folders(tmp_path / "said", tmp_path / "truth")

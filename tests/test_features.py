@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.data.dataset import evenly
+from labkit.data.selection import evenly
 from labkit.data.transforms import normalize, to_batch, to_float
 from labkit.errors import UnknownNameError
 from labkit.evaluation.features import batch_norm_moments, pooled_features

@@ -92,7 +92,9 @@ def test_photographs_stand_with_their_attribution(camvid, tmp_path):
 def test_per_class_table_tells_absent_from_not_scored():
     table = report.per_class_table({"a": {"road": 0.5, "car": float("nan")}, "b": {"road": 0.25}})
     assert list(table.index) == ["road", "car", "mean"]
-    assert table.loc["car", "a"] == "absent" and table.loc["car", "b"] == "" and table.loc["mean", "a"] == "50.0 (over 1)"
+    assert (
+        table.loc["car", "a"] == "absent" and table.loc["car", "b"] == "" and table.loc["mean", "a"] == "50.0 (over 1)"
+    )
     assert list(report.per_class_table({"all": dict.fromkeys(CLASS_NAMES, 0.1)}).index) == [*CLASS_NAMES, "mean"]
 
 

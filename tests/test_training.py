@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -245,6 +246,102 @@ def test_own_networks_have_own_optimizers_and_are_resumed(squares):
     assert whole.optimizers["discriminator"].param_groups[0]["lr"] == pytest.approx(1e-3 * poly(3, 4))
 
 
+def test_a_gradient_reaches_the_parameters_of_its_own_optimizer_alone(squares):
+    """Nothing is detached or frozen here, as in the first draft of many an adversarial method."""
+
+    @dataclass_method
+    class Leaky(Method):
+        name = "leaky"
+
+        def build(self, model):
+            return {"discriminator": nn.Conv2d(19, 1, 1)}
+
+        def optimizer(self, network, parameters):
+            return torch.optim.SGD(parameters, lr=0.1)
+
+        def objectives(self, batches):
+            for optimizer, factor in (("segmenter", 1), ("discriminator", 0)):
+                judged = self.networks["discriminator"](self.model(batches["source"].images).logits)
+                yield Objective({optimizer: Term(factor * judged.mean())}, optimizer)
+
+    training = trainer(squares, Recipe(steps=1, batch_size=2, weight_decay=0), Leaky())
+    before, segmenter = [p.clone() for p in training.networks["discriminator"].parameters()], weights(training)
+    exhaust(training)
+    assert all(torch.equal(a, b) for a, b in zip(before, training.networks["discriminator"].parameters(), strict=True))
+    assert not torch.equal(segmenter, weights(training))
+
+    @dataclass_method
+    class Misnamed(Leaky):
+        def objectives(self, batches):
+            yield Objective({"x": Term(self.model(batches["source"].images).logits.mean())}, "critic")
+
+    with pytest.raises(LabError, match="unknown optimizer of an objective of method leaky 'critic'; known: discriminator"):
+        exhaust(trainer(squares, Recipe(steps=1, batch_size=2), Misnamed()))
+
+
+def test_a_teacher_is_used_and_saved_without_an_optimizer(squares):
+    @dataclass_method
+    class Teacher(Method):
+        name = "teacher"
+
+        def build(self, model):
+            return {"teacher": copy.deepcopy(model).requires_grad_(False)}
+
+        def training_mode(self):
+            self.model.train()
+            self.networks["teacher"].eval()
+
+        def objectives(self, batches):
+            assert self.model.training and not self.networks["teacher"].training
+            taught = self.networks["teacher"](batches["source"].images).logits
+            yield Objective({"same": Term((self.model(batches["source"].images).logits - taught + 1).square().mean())})
+
+    def evaluate(model):
+        model.train()  # whatever an evaluation does to modes, the method's own come back
+        training.networks["teacher"].train()
+        return {"val/miou": 0.0}
+
+    training = trainer(squares, Recipe(steps=4, batch_size=2, evaluate_every=2), Teacher(), evaluate=evaluate)
+    exhaust(training)
+    assert set(training.state_dict()["networks"]) == {"segmenter", "teacher"} and set(training.optimizers) == {
+        "segmenter"
+    }
+
+
+def test_a_method_has_to_declare_its_hyperparameters():
+    with pytest.raises(LabError, match="fields of a @dataclass"):
+
+        class Own(Method):
+            def __init__(self, weight=1.0):
+                self.weight = weight
+
+
+def test_a_run_begun_without_loss_scaling_goes_on_with_it(squares):
+    training = trainer(squares)
+    state = training.state_dict()
+    assert state["precision"] == {}
+    training.load_state_dict(state)  # a GradScaler refuses an empty state
+
+
+def test_all_random_states_come_back(squares):
+    import random
+
+    training = trainer(squares)
+    state = training.state_dict()
+    drawn = [random.random(), np.random.rand(), torch.rand(1).item()]  # noqa: NPY002
+    training.load_state_dict(state)
+    assert drawn == [random.random(), np.random.rand(), torch.rand(1).item()]  # noqa: NPY002
+
+
+def test_pictures_in_memory_cannot_be_drawn_into(squares):
+    from labkit.data.memory import InMemory
+
+    data = InMemory(squares())
+    assert data[0] is data[0]
+    with pytest.raises(ValueError, match="read-only"):
+        data[0].image[...] = 0
+
+
 def test_evaluation_runs_on_schedule_and_leaves_training_mode(squares):
     called = []
 
@@ -309,3 +406,5 @@ def test_a_step_on_the_gpu_never_waits_for_it(squares, precision):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert np.isfinite(weights(training).sum().item())
+    for state in training.optimizers["segmenter"].optimizer.state.values():
+        assert torch.isfinite(state["momentum_buffer"]).all(), "a skipped first step left rubbish in the momentum"

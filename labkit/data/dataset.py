@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -45,8 +44,3 @@ class SegmentationDataset(Protocol):
     def fingerprint(self) -> dict:
         """What decides the pixels, as plain JSON: two data sets with equal fingerprints are equal."""
         ...
-
-
-def evenly(length: int, count: int) -> Sequence[int]:
-    """At most ``count`` indices below ``length``, spread evenly from the first on: a video's neighbours look alike."""
-    return range(length) if length <= count else [i * length // count for i in range(count)]

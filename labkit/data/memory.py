@@ -8,7 +8,7 @@ from labkit.data.dataset import Sample, SegmentationDataset
 class InMemory:
     """Keeps every picture once it has been read: uint8, so 400 pictures of 96×192 take 29 MiB.
 
-    Behaves as the data set it wraps.
+    Behaves as the data set it wraps; the arrays are read-only.
     """
 
     def __init__(self, dataset: SegmentationDataset):
@@ -21,7 +21,10 @@ class InMemory:
 
     def __getitem__(self, index: int) -> Sample:
         if index not in self._samples:
-            self._samples[index] = self.dataset[index]
+            sample = self.dataset[index]
+            for array in (sample.image, sample.label):
+                array.flags.writeable = False  # whoever draws into a picture must not change later trainings
+            self._samples[index] = sample
         return self._samples[index]
 
     def fingerprint(self) -> dict:

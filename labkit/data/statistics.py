@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labkit.data.dataset import SegmentationDataset, evenly
+from labkit.data.dataset import SegmentationDataset
+from labkit.data.selection import evenly
 from labkit.labels import CLASS_NAMES, EVALUATIONS
 
 LIMIT = 400

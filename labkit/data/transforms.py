@@ -60,6 +60,23 @@ def to_batch(samples: Sequence[Sample]) -> PixelBatch:
     )
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy to ``device`` without waiting for it, where that is safe.
+
+    On CUDA the copy is queued behind the work before it. On Apple's GPUs such a copy may read memory that is already
+    reused, so it is waited for.
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+def layout(device: torch.device) -> torch.memory_format:
+    """The memory format of images and networks on a device: channels last, but for Apple's GPUs.
+
+    There, batch norm's backward pass refuses it in many releases of PyTorch.
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
 def normalize(images: Tensor) -> Tensor:
     """ImageNet normalisation of float ``(…, 3, H, W)`` in [0, 1]: (x − mean) / std per channel."""
     return (images - _per_channel(IMAGENET_MEAN, images)) / _per_channel(IMAGENET_STD, images)
@@ -256,7 +273,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
         )
     weights = torch.exp(-0.5 * (torch.arange(radius + 1) / sigma.cpu()[:, None]) ** 2)
     weights = weights / (weights[:, :1] + 2 * weights[:, 1:].sum(dim=1, keepdim=True))
-    weights = weights.to(images, non_blocking=True)[..., None, None, None]
+    weights = to_device(weights, images.device).to(images.dtype)[..., None, None, None]
     # Sums of shifted images: a convolution may be rounded to TF32, or to bfloat16 under autocast.
     for dim, margins in ((-1, (radius, radius, 0, 0)), (-2, (0, 0, radius, radius))):
         padded, length = F.pad(images, margins, mode="reflect"), images.shape[dim]
@@ -287,8 +304,7 @@ def scale_and_crop(
     # Centres of the window's pixels, as places between the original's pixel centres 0 … length − 1.
     rows = (torch.arange(h) + 0.5 + top.cpu()[:, None]) / scale.cpu()[:, None] - 0.5
     columns = (torch.arange(w) + 0.5 + left.cpu()[:, None]) / scale.cpu()[:, None] - 0.5
-    rows = rows.to(images.device, non_blocking=True)
-    columns = columns.to(images.device, non_blocking=True)
+    rows, columns = to_device(rows, images.device), to_device(columns, images.device)
 
     # grid_sample counts from −1 to 1 over the outer edges. Clamped to the outermost centres it continues the
     # edge.
@@ -320,17 +336,17 @@ def _where(which: Tensor, batch: Tensor, change, draws: dict | None = None) -> T
     index = which.nonzero().squeeze(1)
     if len(index) == 0:
         return batch
-    there = index.to(batch.device, non_blocking=True)
+    there = to_device(index, batch.device)
     changed = change(batch.index_select(0, there), {name: draw[index] for name, draw in (draws or {}).items()})
     return batch.index_copy(0, there, changed)
 
 
 def _per_image(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like, non_blocking=True).reshape(-1, *[1] * (like.dim() - 1))
+    return to_device(values, like.device).to(like.dtype).reshape(-1, *[1] * (like.dim() - 1))
 
 
 def _per_channel(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values).to(like, non_blocking=True).reshape(-1, 1, 1)
+    return to_device(torch.tensor(values), like.device).to(like.dtype).reshape(-1, 1, 1)
 
 
 def _require(fine: bool, name: str, value: object, expected: str) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from labkit.data.dataset import SegmentationDataset, evenly
+from labkit.data.dataset import SegmentationDataset
+from labkit.data.selection import evenly
 from labkit.data.transforms import to_batch
 from labkit.errors import UnknownNameError
 from labkit.evaluation.predict import normalized

@@ -55,7 +55,9 @@ def score_folders(
 def match_folders(predictions: Path, labels: Path, encoding: str) -> list[tuple[Path, Path]]:
     """Pairs (prediction, label map), in the order of the label maps' names."""
     truths, said = _label_files(Path(labels), encoding), _pngs(Path(predictions))
-    by_key = {_key(path): path for path in said}
+    if len({_key(path) for path in truths}) < len(truths):  # names repeat: the folders have to tell them apart
+        return _match_by_path(Path(predictions), said, Path(labels), truths)
+    by_key = _unique({path: _key(path) for path in said})
     pairs, missing = [], []
     for truth in truths:
         key = _key(truth)
@@ -72,6 +74,29 @@ def match_folders(predictions: Path, labels: Path, encoding: str) -> list[tuple[
             "Name each prediction like its label map"
         )
     return pairs
+
+
+def _match_by_path(predictions: Path, said: list[Path], labels: Path, truths: list[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of equal name in equal subfolders."""
+    by_key = _unique({path: str(path.relative_to(predictions).parent / _key(path)) for path in said})
+    keys = _unique({path: str(path.relative_to(labels).parent / _key(path)) for path in truths})
+    missing = [path for key, path in keys.items() if key not in by_key]
+    if missing:
+        raise LabError(
+            f"{len(missing)} of {len(truths)} label maps have no prediction of their own; the first: {missing[0]}. "
+            "Names repeat in subfolders, so put each prediction into the same subfolder as its label map"
+        )
+    return [(by_key[key], path) for key, path in keys.items()]
+
+
+def _unique(keys: dict[Path, str]) -> dict[str, Path]:
+    """Files by key; an error names two that share one."""
+    found: dict[str, Path] = {}
+    for path, key in keys.items():
+        if key in found:
+            raise LabError(f"{found[key]} and {path} are named alike; leave one prediction for each label map")
+        found[key] = path
+    return found
 
 
 def _read_pair(said: Path, truth: Path, encoding: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.data.dataset import Sample, SegmentationDataset
-from labkit.data.transforms import normalize, to_batch, to_float
+from labkit.data.transforms import layout, normalize, to_batch, to_device, to_float
 from labkit.evaluation.confusion import confusion_counts
 from labkit.evaluation.scores import Scores
 
@@ -38,8 +38,8 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def normalized(images: Tensor) -> Tensor:
-    """uint8 images ``(N, 3, H, W)`` as networks take them: ImageNet-normalised, channels last."""
-    return normalize(to_float(images)).contiguous(memory_format=torch.channels_last)
+    """uint8 images ``(N, 3, H, W)`` as networks take them: ImageNet-normalised, in their device's layout."""
+    return normalize(to_float(images)).contiguous(memory_format=layout(images.device))
 
 
 def predict_labels(model: nn.Module, samples: Sequence[Sample]) -> list[np.ndarray]:
@@ -55,4 +55,4 @@ def _batches(dataset: SegmentationDataset, batch_size: int, device) -> Iterator[
     for start in range(0, len(dataset), batch_size):
         samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
         images, labels, _ = to_batch(samples)
-        yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        yield to_device(images, torch.device(device)), to_device(labels, torch.device(device))

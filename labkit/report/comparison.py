@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from labkit import plots
-from labkit.data.dataset import evenly
+from labkit.data.selection import evenly
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

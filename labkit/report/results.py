@@ -37,7 +37,9 @@ def seeds_table(outcome: dict[str, Any]) -> pandas.DataFrame:
     """Mean ± standard deviation over seeds (sample deviation, n − 1), in percent, one row an experiment."""
     import pandas
 
-    def spread(values: list[float]) -> str:
+    def spread(values: list[float | None]) -> str:
+        if None in values:
+            return "–"
         deviation = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
         return f"{100 * np.mean(values):.1f}{deviation}"
 

@@ -27,10 +27,11 @@ def sweep(name: str, pair: str, profile: str, seeds: list[int], **lab_options: A
     """
     if name not in SWEEPS:
         raise UnknownNameError("sweep", name, SWEEPS)
-    rows = []
+    rows, environments = [], []
     for title, (model, method, changes) in SWEEPS[name].items():
         runs = [Lab(profile, pair, seed, **lab_options).train(model, method, **changes) for seed in seeds]
         scores = [run.scores for run in runs]
+        environments += [run.result["environment"] for run in runs]
         rows.append(
             {
                 "name": title,
@@ -57,7 +58,16 @@ def sweep(name: str, pair: str, profile: str, seeds: list[int], **lab_options: A
         "report": {"data": report.name, "split": report.split, "images": len(report), "evaluation": report.evaluation},
         "selection": "last checkpoint; best is selected on target validation labels",
         "rows": rows,
-        "environment": runs[0].result["environment"],
+        "environment": _summary(environments),
+    }
+
+
+def _summary(environments: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all runs share; where they differ, all the different values, as text."""
+    values = {key: [env.get(key) for env in environments] for key in environments[0]}
+    return {
+        key: found[0] if all(value == found[0] for value in found) else " / ".join(sorted(set(map(str, found))))
+        for key, found in values.items()
     }
 
 

@@ -35,7 +35,6 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     Raises:
         LabError: the disk is full; the checkpoints that were there are intact.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
@@ -65,14 +64,18 @@ def load(path: Path) -> dict[str, Any]:
     digest, payload = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
     if not data.startswith(MAGIC) or hashlib.sha256(payload).digest() != digest:
         raise LabError(f"{path}: damaged checkpoint (its checksum does not match its content)")
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    try:
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise LabError(f"{path}: a checkpoint that this version of PyTorch cannot read ({error})") from None
 
 
 def load_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """The newest whole checkpoint and its step, or None; damaged ones are passed over with a warning."""
+    """The newest whole checkpoint and its step, or None; damaged ones are deleted with a warning."""
     for step in reversed(steps(folder)):
         try:
             return step, load(path_of(folder, step))
         except LabError as error:
             log.warning("%s; falling back to the one before", error)
+            path_of(folder, step).unlink(missing_ok=True)
     return None

@@ -51,6 +51,13 @@ def choose_device(device: str = "auto") -> torch.device:
     return torch.device(accelerator() if device == "auto" else device)
 
 
+def check_device(precision: str, device: str) -> torch.device:
+    """The device, if it and the precision are such that :func:`make_fabric` takes them; errors as there."""
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    return choose_device(device)
+
+
 def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1) -> Fabric:
     """A Lightning Fabric for ``device`` (``auto``, ``cpu``, ``cuda``, ``mps``) on ``devices`` of its kind.
 
@@ -58,9 +65,7 @@ def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1)
         UnknownNameError: a precision that is not one of :data:`PRECISIONS`.
         LabError: a device that is not there.
     """
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
-    kind = choose_device(device).type
+    kind = check_device(precision, device).type
     if kind == "cuda" and torch.cuda.device_count() < devices:
         raise LabError(
             f"{devices} CUDA devices asked for, {torch.cuda.device_count()} found; see `labkit doctor`, or use fewer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,8 @@ from labkit.models.registry import create_model, module_of
 from labkit.progress import track
 from labkit.settings import describe
 from labkit.training import checkpoints
-from labkit.training.devices import make_fabric
-from labkit.training.loop import SEGMENTER, Trainer
+from labkit.training.devices import check_device, make_fabric
+from labkit.training.loop import Trainer
 from labkit.training.method import Method
 from labkit.training.provenance import environment
 from labkit.training.recipe import Recipe
@@ -34,6 +35,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VALIDATION_MIOU = "val/miou"
+
+DECISIVE_MODULES = (
+    "labkit.models.registry",
+    "labkit.models.weights",
+    "labkit.training.devices",
+    "labkit.training.loop",
+    "labkit.evaluation.predict",
+)
+"""Beside data, network and method, the modules that decide a run's numbers; what they import comes with them."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,13 @@ class Experiment:
     report: SegmentationDataset | None = None
     weights: str = "none"
 
+    def __post_init__(self):
+        method = type(self.method)
+        if "__dataclass_fields__" not in vars(method):
+            raise LabError(
+                f"method {method.__name__}: decorate the class with @dataclass, else its settings do not count"
+            )
+
     def describe(self) -> dict[str, Any]:
         """The description that names the run, as plain JSON."""
         return {
@@ -77,7 +94,7 @@ class Experiment:
         """A digest of the sources that decide the numbers: data, network, method, loop, evaluation."""
         sets = [*self.datasets.values(), self.validation, self.report]
         modules = {type(getattr(dataset, "dataset", dataset)).__module__ for dataset in sets if dataset is not None}
-        modules |= {module_of(self.model), "labkit.models.weights", "labkit.training.loop", "labkit.evaluation.predict"}
+        modules |= {module_of(self.model), *DECISIVE_MODULES}
         method = type(self.method)
         if sources.source_file(method.__module__):
             return sources.digest(modules | {method.__module__})
@@ -122,6 +139,7 @@ def train(
         TrainingInterrupted: on SIGINT or SIGTERM, after the state was saved.
         LabError: a non-finite loss, a full disk, a device that is not there.
     """
+    check_device(experiment.recipe.precision, device)  # before there is a folder
     run = store.request(experiment.describe())
     if run.finished:
         return Outcome(run, None)
@@ -155,12 +173,15 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
         best, seconds = state["best"], state["seconds"]
         log.info("%s: continuing after step %d", run.name, resumed_from)
     start = time.monotonic() - seconds
+    bests = deque([best["step"]], maxlen=checkpoints.KEPT)  # the best steps that the kept checkpoints name
 
     def save(step: int) -> None:
         state = {"trainer": trainer.state_dict(), "best": best, "seconds": time.monotonic() - start}
         if fabric.is_global_zero:
             checkpoints.save(run.checkpoints, step, state)
             run.write_metrics(trainer.metrics)
+            bests.append(best["step"])
+            run.keep_best(bests)
 
     steps = experiment.recipe.steps
     every_step = trainer.run()
@@ -172,16 +193,18 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
             if row.get("step") == step and row.get(VALIDATION_MIOU, -1.0) > best["miou"]:
                 best = {"step": step, "miou": row[VALIDATION_MIOU]}
                 if fabric.is_global_zero:
-                    run.write_weights(model.state_dict(), "best.safetensors")
-            if step < steps and (stop or step % checkpoint_every == 0):
+                    run.write_weights(model.state_dict(), run.best_file(step).name)
+            if stop or step == steps or step % checkpoint_every == 0:
                 save(step)
             if stop and step < steps:
                 raise TrainingInterrupted(
                     f"stopped after step {step} of {steps}; saved in {run.folder}. The same request continues there.",
                     stop.signal,
                 )
-    if fabric.is_global_zero:
-        _finish(experiment, run, trainer, model, best, time.monotonic() - start)
+        if fabric.is_global_zero:
+            _finish(experiment, run, trainer, model, best, time.monotonic() - start)
+        if stop:
+            raise TrainingInterrupted(f"{run.folder} is finished; stopped after it.", stop.signal)
     fabric.barrier()
     return Outcome(run, resumed_from)
 
@@ -199,8 +222,9 @@ def _finish(experiment: Experiment, run: Run, trainer: Trainer, model, best: dic
     run.write_weights(model.state_dict())
     scores = {}
     if experiment.report is not None:
-        scores["last"] = evaluate(trainer.networks[SEGMENTER], experiment.report, device=fabric.device)
+        scores["last"] = evaluate(model, experiment.report, device=fabric.device)
         if best["step"] is not None:
+            run.settle_best(best["step"])
             chosen = run.load_model("best").to(fabric.device)
             scores["best"] = evaluate(chosen, experiment.report, device=fabric.device)
     write_json(run.folder / "scores.json", {which: value.as_json() for which, value in scores.items()})
@@ -212,7 +236,7 @@ def _finish(experiment: Experiment, run: Run, trainer: Trainer, model, best: dic
             "miou_target": scores["last"].miou if scores else None,
             "best": best | {"selected_on": "target validation labels"} if best["step"] is not None else None,
             "miou_target_best": scores["best"].miou if "best" in scores else None,
-            "environment": environment(fabric.device, str(fabric.strategy.precision.precision)),
+            "environment": environment(fabric.device, str(fabric.strategy.precision.precision), fabric.world_size),
         },
     )
     for step in checkpoints.steps(run.checkpoints):

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from labkit.data.dataset import SegmentationDataset
-from labkit.data.transforms import Augmentation, normalize
-from labkit.errors import LabError
+from labkit.data.transforms import Augmentation, layout, normalize, to_device
+from labkit.errors import LabError, UnknownNameError
 from labkit.training.method import TARGET, Batch, Method, Objective
+from labkit.training.random_states import random_states, set_random_states
 from labkit.training.recipe import Recipe
 from labkit.training.schedule import poly, set_learning_rate
 from labkit.training.streams import batches, derived_seed
@@ -55,7 +56,7 @@ class Trainer:
         datasets: one labelled data set for each of the method's streams. The labels of ``"target"`` are dropped here.
         seed: of batch order and augmentation; the network's initial weights are the caller's.
         workers: loader processes for each stream; no number depends on them.
-        evaluate: called with the model every ``recipe.evaluate_every`` steps; returns columns for the metrics.
+        evaluate: called with the bare model every ``recipe.evaluate_every`` steps; returns columns for the metrics.
     """
 
     def __init__(
@@ -101,11 +102,17 @@ class Trainer:
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         for name, network in networks.items():
             parameters = [p for p in network.parameters() if p.requires_grad]
-            network.to(memory_format=torch.channels_last).train()
+            network.to(memory_format=layout(self.fabric.device))
+            if not parameters:  # a teacher, say: it is used and saved, not trained
+                self.networks[name] = self.fabric.to_device(network)
+                continue
             optimizer = self._sgd(parameters) if name == SEGMENTER else self.method.optimizer(name, parameters)
             self.networks[name], self.optimizers[name] = self.fabric.setup(network, optimizer)
+        if self.fabric.device.type == "cuda" and self.recipe.momentum:
+            self._start_momentum()
         self.method.model = self.networks[SEGMENTER]
         self.method.networks = {name: net for name, net in self.networks.items() if name != SEGMENTER}
+        self.method.training_mode()
 
     def _sgd(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         recipe = self.recipe
@@ -118,6 +125,16 @@ class Trainer:
             fused=self.fabric.device.type == "cuda",
         )
 
+    def _start_momentum(self) -> None:
+        """Momentum from zero, which is what the first step would set it to.
+
+        Fused SGD leaves its buffers uninitialised when the loss scaler skips the first step, as it often does in fp16.
+        """
+        state = self.optimizers[SEGMENTER].optimizer.state
+        for group in self.optimizers[SEGMENTER].optimizer.param_groups:
+            for parameter in group["params"]:
+                state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
     # --- state ---------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,14 +144,11 @@ class Trainer:
             "step": self.step,
             "metrics": self.metrics,
             "pending": [vars(record) for record in self._pending],
-            "networks": {name: net.module.state_dict() for name, net in self.networks.items()},
+            "networks": {name: bare(net).state_dict() for name, net in self.networks.items()},
             "optimizers": {name: opt.optimizer.state_dict() for name, opt in self.optimizers.items()},
             "precision": self.fabric.strategy.precision.state_dict(),
             "method": self.method.state_dict(),
-            "random": {
-                "cpu": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if self.fabric.device.type == "cuda" else [],
-            },
+            "random": random_states(self.fabric.device),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -142,14 +156,13 @@ class Trainer:
         self.step, self.metrics = state["step"], list(state["metrics"])
         self._pending = [_Step(**record) for record in state["pending"]]
         for name, net in self.networks.items():
-            net.module.load_state_dict(state["networks"][name])
+            bare(net).load_state_dict(state["networks"][name])
         for name, opt in self.optimizers.items():
             opt.optimizer.load_state_dict(state["optimizers"][name])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        if state["precision"]:  # a run that was begun without loss scaling has none
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.method.load_state_dict(state["method"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if state["random"]["cuda"]:
-            torch.cuda.set_rng_state_all(state["random"]["cuda"])
+        set_random_states(state["random"], self.fabric.device)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -196,24 +209,32 @@ class Trainer:
             step_batches = {stream: self._next_batch(stream, streams[stream], micro) for stream in streams}
             record.names += tuple(name for batch in step_batches.values() for name in batch.names)
             for objective in self.method.objectives(step_batches):
-                self.fabric.backward(objective.total / recipe.accumulate)
+                # Only leaves of the objective's own optimiser collect its gradient.
+                self.fabric.backward(objective.total / recipe.accumulate, inputs=self._parameters(objective.optimizer))
                 self._remember(record, objective)
                 touched[objective.optimizer] = None
         for name in touched:
             self.optimizers[name].step()
         self._unread.append(record)
 
+    def _parameters(self, optimizer: str) -> list[nn.Parameter]:
+        if optimizer not in self.optimizers:
+            raise UnknownNameError(
+                f"optimizer of an objective of method {self.method.name}", optimizer, self.optimizers
+            )
+        return [p for group in self.optimizers[optimizer].optimizer.param_groups for p in group["params"]]
+
     def _next_batch(self, stream: str, iterator, micro: int) -> Batch:
         """The next pictures of a stream: uint8 to the device, augmented and normalised there."""
         images, labels, names = next(iterator)
         device = self.fabric.device
-        images = images.to(device, non_blocking=True)
-        labels = None if stream == TARGET else labels.to(device, non_blocking=True)
+        images = to_device(images, device)
+        labels = None if stream == TARGET else to_device(labels, device)
         draws = torch.Generator().manual_seed(
             derived_seed(self.seed, stream, self.step, micro, self.fabric.global_rank)
         )
         images, labels = self.augmentation(images, labels, draws)
-        return Batch(normalize(images).contiguous(memory_format=torch.channels_last), labels, tuple(names))
+        return Batch(normalize(images).contiguous(memory_format=layout(device)), labels, tuple(names))
 
     # --- losses stay on the device until they are read -----------------------------------------------------------
 
@@ -238,7 +259,7 @@ class Trainer:
                     raise NonFiniteLoss(
                         f"loss {name!r} is {value} at step {record.number} (learning rate {record.learning_rate:.3g}, "
                         f"pictures: {', '.join(record.names)}). Lower learning_rate, use precision=32-true, or look at "
-                        "these pictures. Checkpoints hold the last finite state."
+                        "these pictures. The last checkpoint is from before this step."
                     )
         self._pending += records
 
@@ -257,5 +278,10 @@ class Trainer:
 
     def _evaluate(self) -> None:
         self._write_metrics()
-        self.metrics[-1] |= self.evaluate(self.networks[SEGMENTER])
-        self.networks[SEGMENTER].train()
+        self.metrics[-1] |= self.evaluate(bare(self.networks[SEGMENTER]))
+        self.method.training_mode()
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """The network itself, without what Fabric wrapped around it (mixed precision, DDP)."""
+    return getattr(network, "module", network)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from labkit.errors import LabError
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Method:
     """Base of every method: how a training step turns batches into losses.
 
     A method gets networks, never the loop: no device, no optimiser step, no schedule. The loop asks it for
-    objectives and minimises them in the order in which they come. Subclasses are dataclasses whose fields are
+    objectives; the gradient of each reaches the parameters of its own optimiser and no others. When all have come, the
+    optimisers that they named take their steps. Subclasses are dataclasses whose fields are
     the method's hyperparameters; they are part of a run's description.
 
     Class attributes:
@@ -75,17 +78,36 @@ class Method:
     streams: ClassVar[tuple[str, ...]] = (SOURCE,)
     batch_norm: ClassVar[str] = ""
 
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            raise LabError(
+                f"method {cls.__name__}: declare hyperparameters as fields of a @dataclass instead of writing "
+                "__init__, else they are no part of a run's description"
+            )
+
     def __post_init__(self):
         self.model: nn.Module | None = None
         self.networks: dict[str, nn.Module] = {}
 
     def build(self, model: nn.Module) -> dict[str, nn.Module]:
-        """Own networks that are trained and saved with the run, by name. ``model`` is the bare segmenter."""
+        """Own networks that are saved with the run, by name; those with parameters that require a gradient are trained.
+
+        ``model`` is the bare segmenter.
+        """
         return {}
 
     def optimizer(self, network: str, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimiser of one own network; the segmenter's belongs to the recipe."""
         raise NotImplementedError(f"{type(self).__name__} builds {network!r} but gives it no optimiser")
+
+    def training_mode(self) -> None:
+        """Set the networks to training mode: before the first step, and again after every evaluation.
+
+        A method that freezes a batch norm, or holds a teacher, says so here.
+        """
+        for network in (self.model, *self.networks.values()):
+            network.train()
 
     def objectives(self, batches: Mapping[str, Batch]) -> Iterator[Objective]:
         """Yield the objectives of one step, in order. ``batches`` has one entry for each of ``streams``."""

@@ -31,8 +31,8 @@ def commit() -> str | None:
         return None
 
 
-def environment(device: torch.device, precision: str) -> dict:
-    """Versions, hardware, precision, commit and the day, as plain JSON."""
+def environment(device: torch.device, precision: str, devices: int = 1) -> dict:
+    """Versions, hardware, number of devices, precision, commit and the day, as plain JSON."""
     return {
         "labkit": labkit.__version__,
         "commit": commit(),
@@ -40,6 +40,7 @@ def environment(device: torch.device, precision: str) -> dict:
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "system": platform.system(),
         "hardware": describe_device(device),
+        "devices": devices,
         "precision": precision,
         "date": datetime.date.today().isoformat(),
     }

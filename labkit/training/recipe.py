@@ -39,7 +39,7 @@ class Recipe:
     flip: float = setting(0.0, 0, 1)
     jitter: float = setting(0.0, 0, 1)
     blur: float = setting(0.0, 0, 1)
-    scale: tuple[float, ...] | None = setting(None, 0.1, 10)
-    crop: tuple[int, ...] | None = setting(None, 8)
+    scale: tuple[float, float] | None = setting(None, 0.1, 10)
+    crop: tuple[int, int] | None = setting(None, 8)
     precision: str = "auto"
     evaluate_every: int = setting(0, 0)

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,13 @@ class Run:
         except Timeout:
             log.info("%s is being trained by another process; waiting for it", self.name)
             lock.acquire()
+        except OSError as error:
+            raise LabError(
+                f"{self.folder}: cannot be written ({error.strerror}); choose another folder of runs"
+            ) from None
+        for leftover in self.folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+            if not leftover.name.startswith(".description"):  # which is written without the lock
+                leftover.unlink(missing_ok=True)
         try:
             yield
         finally:
@@ -148,6 +155,23 @@ class Run:
         lines = [",".join(columns)]
         lines += [",".join(repr(row[name]) if name in row else "" for name in columns) for row in rows]
         write_atomically(self.folder / "metrics.csv", "\n".join(lines) + "\n")
+
+    def keep_best(self, steps: Collection[int | None]) -> None:
+        """Delete the best weights of other steps than ``steps``: no checkpoint that is kept needs them."""
+        wanted = {self.best_file(step) for step in steps if step is not None}
+        for path in self.folder.glob("best-*.safetensors"):
+            if path not in wanted:
+                path.unlink()
+
+    def settle_best(self, step: int) -> None:
+        """Give the best weights of all their final name."""
+        if self.best_file(step).is_file():  # else a process that was killed just here has done it
+            self.best_file(step).replace(self.folder / "best.safetensors")
+        self.keep_best(())
+
+    def best_file(self, step: int) -> Path:
+        """The weights that were the best so far after ``step`` steps, while the training goes on."""
+        return self.folder / f"best-{step:08d}.safetensors"
 
     def write_weights(self, state: Mapping[str, Tensor], file: str = "weights.safetensors") -> None:
         """Write a network's state as safetensors, on the CPU and contiguous."""
@@ -183,7 +207,6 @@ class RunStore:
             )
         )
         run = Run(self.folder / name)
-        run.folder.mkdir(parents=True, exist_ok=True)
         if not (run.folder / "description.json").is_file():
             write_json(run.folder / "description.json", description)
         return run

@@ -7,6 +7,7 @@ augmentation whether the training got there in one go or was killed on the way.
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -74,7 +75,14 @@ def batches(
         num_workers=workers,
         collate_fn=to_batch,
         pin_memory=pin_memory,
+        worker_init_fn=_ignore_signals,
         # The loader draws a seed for its workers: from here, so that the global random state is left alone.
         generator=torch.Generator().manual_seed(derived_seed("workers", seed)),
     )
     return iter(loader)
+
+
+def _ignore_signals(_worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach the whole group of processes; the loop alone answers them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
