@@ -15,6 +15,10 @@ from pathlib import Path
 from dodo import Book, tasks, toc_notebooks
 from execute import NotebookError, check_parameters, literal
 
+CELL_TIMEOUT = 1200
+WEEK = 7 * 24 * 3600
+"""Seconds for a cell: where trainings take minutes, and where they take hours."""
+
 
 def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # in step with what the subprocesses print
@@ -36,7 +40,7 @@ def main() -> int:
             parameters={name: literal(value) for name, value in arguments.parameter},
             notebooks=toc_notebooks(root),
             jobs=arguments.jobs,
-            cell_timeout=arguments.cell_timeout,
+            cell_timeout=arguments.cell_timeout or (WEEK if arguments.profile in ("gpu", "paper") else CELL_TIMEOUT),
         )
         for notebook in book.notebooks:
             check_parameters(notebook, book.all_parameters)
@@ -67,8 +71,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cell-timeout",
         type=int,
-        default=int(os.environ.get("LABKIT_CELL_TIMEOUT", 1200)),
-        help="seconds that one cell may take (default: $LABKIT_CELL_TIMEOUT, else 1200)",
+        default=os.environ.get("LABKIT_CELL_TIMEOUT"),
+        help="seconds that one cell may take (default: $LABKIT_CELL_TIMEOUT, else 1200; on gpu and paper a week)",
     )
     parser.add_argument("--force", action="store_true", help="execute every notebook again")
     parser.add_argument("--root", type=Path, default=Path(__file__).parent.parent, help=argparse.SUPPRESS)

@@ -156,7 +156,7 @@ def test_notebook_page_carries_its_stamp(site, browser, page):
     ):
         assert expected in text
     assert re.search(r"seeds? \d", text)
-    assert re.search(r"duration \d+ (s|min)", text)
+    assert re.search(r"executed in \d+ (s|min)", text)
 
 
 def test_search_works_from_disk(site, browser):

@@ -154,7 +154,7 @@ def stamp_items(stamp: dict) -> list[tuple[str, str]]:
         ("data", stamp.get("data") or stamp.get("pair")),
         ("seeds" if len(seeds) > 1 else "seed", ", ".join(map(str, seeds))),
         ("commit", stamp.get("commit")),
-        ("duration", duration_text(stamp.get("duration_s") or 0)),
+        ("executed in", duration_text(stamp.get("duration_s") or 0)),
         ("hardware", stamp.get("hardware")),
         ("date", stamp.get("date")),
     ]
