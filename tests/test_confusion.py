@@ -157,6 +157,25 @@ def test_counts_equal_cityscapesscripts_to_the_pixel(tmp_path, encoding):
         assert value == pytest.approx(referee.getIouScoreForLabel(label, matrix, referee.args), abs=1e-12)
 
 
+def test_evaluate_equals_cityscapesscripts_on_full_size_labels(tmp_path):
+    """A network on 2048×1024 pictures in Cityscapes' format, with ignored regions (the bonnet, licence plates)."""
+    from labkit.data.cityscapes import Cityscapes
+    from labkit.data.export import make
+    from labkit.evaluation.predict import evaluate, predict_labels
+    from labkit.models.registry import create_model
+
+    make(tmp_path / "data", "real", "cityscapes", 2, (1024, 2048))
+    data, model = Cityscapes(tmp_path / "data", "val"), create_model("bisenet", seed=0)
+    scores = evaluate(model, data)
+    (label,) = (tmp_path / "data" / "gtFine" / "val").rglob("*_labelIds.png")
+    (prediction,) = predict_labels(model, [data[0]])
+    Image.fromarray(TRAIN_ID_TO_ID[prediction]).save(tmp_path / "said.png")
+    matrix = cityscapes_counts([(tmp_path / "said.png", label)])
+    ids = TRAIN_ID_TO_ID.astype(int)
+    np.testing.assert_array_equal(scores.counts[:, :NUM_CLASSES], matrix[np.ix_(ids, ids)])
+    assert 0 < scores.counts.sum() < 2048 * 1024, "nothing was ignored"
+
+
 def test_scoring_names_what_does_not_fit(tmp_path):
     said, truth = tmp_path / "said", tmp_path / "truth"
     said.mkdir()
