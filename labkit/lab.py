@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit import settings
-from labkit.data.catalog import FORMATS, MINICITY, data_root, found_datasets, open_dataset
+from labkit.data.catalog import FORMATS, MINICITY, data_root, open_dataset, splits_of
 from labkit.data.dataset import Sample, SegmentationDataset
 from labkit.data.memory import InMemory
 from labkit.errors import UnknownNameError
@@ -81,7 +81,7 @@ class Lab:
 
     def has(self, dataset: str) -> bool:
         """Whether a data set can be opened here: generated ones always, others if they are in the data folder."""
-        return dataset in MINICITY or dataset in found_datasets(self.data)
+        return bool(splits_of(dataset, self.data))
 
     @property
     def ready(self) -> bool:
@@ -106,16 +106,12 @@ class Lab:
     @property
     def report_split(self) -> str:
         """The pair's report split, or ``val`` if the data set on disk came without it."""
-        wanted = self.pair.report_split
-        folder = found_datasets(self.data).get(self.pair.target)
-        if folder and wanted not in FORMATS[self.pair.target].available_splits(folder):
-            return "val"
-        return wanted
+        there = splits_of(self.pair.target, self.data)
+        return "val" if "val" in there and self.pair.report_split not in there else self.pair.report_split
 
     def _target_if_there(self, split: str) -> SegmentationDataset | None:
-        folder = found_datasets(self.data).get(self.pair.target)
-        there = FORMATS[self.pair.target].available_splits(folder) if folder else SPLITS
-        return self.target(split) if split in there else None
+        there = splits_of(self.pair.target, self.data)
+        return self.target(split) if split in there or not there else None  # nothing there: let opening it say so
 
     def _open(self, name: str, split: str) -> SegmentationDataset:
         if (name, split) not in self._opened:

@@ -107,6 +107,15 @@ def open_dataset(
     raise UnknownNameError("data set", name, known_names())
 
 
+def splits_of(name: str, root: Path | None = None) -> tuple[str, ...]:
+    """The splits that a data set has here: all of MiniCity's, of files those with pictures, none where nothing is found."""
+    if name in MINICITY:
+        return ("train", "val", "test")
+    folder = found_datasets(root).get(name, Path(name))
+    key = detect_format(folder) if folder.is_dir() else None
+    return FORMATS[key].available_splits(folder) if key else ()
+
+
 def known_names() -> tuple[str, ...]:
     """Every name that :func:`open_dataset` knows."""
     return (*MINICITY, *FORMATS)
