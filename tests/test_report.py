@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from labkit import cli, report
+from labkit.data.export import make
 from labkit.errors import UnknownNameError
 from labkit.lab import Lab
 from labkit.labels import CLASS_NAMES
 from labkit.losses.cross_entropy import cross_entropy
+from labkit.profiles import pair_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,6 +82,16 @@ def test_without_the_data_a_page_says_how_to_get_it(tmp_path):
     words = str(report.result_table({}, lab))
     assert "CamVid" in words and "labkit data get camvid" in words
     assert report.prediction_figure(lab, {}) is None
+
+
+def test_a_target_without_labelled_splits_trains_unscored(tmp_path):
+    make(tmp_path / "source", "game", "gta5", 12, (48, 96))
+    make(tmp_path / "target", "real", "cityscapes", 4, (48, 96))
+    for part in ("leftImg8bit", "gtFine"):
+        shutil.rmtree(tmp_path / "target" / part / "val")
+    lab = Lab("smoke", pair_of(str(tmp_path / "source"), str(tmp_path / "target")), runs=tmp_path / "runs")
+    result = lab.train("bisenet", "source-only", steps=2).result
+    assert result["miou_target"] is None and result["best"] is None
 
 
 def test_photographs_stand_with_their_attribution(camvid, tmp_path):

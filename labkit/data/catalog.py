@@ -108,7 +108,7 @@ def open_dataset(
 
 
 def splits_of(name: str, root: Path | None = None) -> tuple[str, ...]:
-    """The splits that a data set has here: all of MiniCity's, of files those with pictures, none where nothing is found."""
+    """The splits that a data set has here: all of MiniCity's; of files those with pictures; none if it is not found."""
     if name in MINICITY:
         return ("train", "val", "test")
     folder = found_datasets(root).get(name, Path(name))
