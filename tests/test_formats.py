@@ -179,9 +179,37 @@ def test_what_is_written_is_read_back(tmp_path_factory, format, labels):
 
 def test_held_out_tenth_is_disjoint(tmp_path):
     writer.export(Drawn([EVERY_CLASS] * 21), tmp_path, "gta5")
-    names = {split: [p.name for p in GTA5(tmp_path, split).pairs] for split in GTA5.splits}
+    names = {split: [p.name for p in GTA5(tmp_path, split).pairs] for split in ("train", "val", "all")}
+    assert GTA5.available_splits(tmp_path) == ("train", "val", "all")
     assert names["val"] == ["00010", "00020"]
     assert sorted(names["train"] + names["val"]) == names["all"]
+
+
+def test_gta5_follows_the_publishers_split(tmp_path):
+    from scipy.io import savemat
+
+    writer.export(Drawn([EVERY_CLASS] * 6), tmp_path, "gta5")
+    savemat(tmp_path / "split.mat", {"trainIds": [[1], [4]], "valIds": [[2]], "testIds": [[3], [6]]})
+    names = {split: [p.name for p in GTA5(tmp_path, split).pairs] for split in GTA5.splits}
+    assert names["train"] == ["00001", "00004"] and names["val"] == ["00002"] and names["test"] == ["00003", "00006"]
+    assert len(names["all"]) == 6 and GTA5.available_splits(tmp_path) == GTA5.splits
+    savemat(tmp_path / "split.mat", {"trainIds": [[1]]})
+    with pytest.raises(LabError, match=r"split\.mat: holds no valIds, testIds"):
+        GTA5(tmp_path)
+    (tmp_path / "split.mat").write_bytes(b"no matrix")
+    with pytest.raises(LabError, match=r"split\.mat: cannot be read as a MATLAB file"):
+        GTA5(tmp_path)
+
+
+def test_gta5_leaves_out_pairs_of_unequal_size_by_name(tmp_path, caplog):
+    writer.export(Drawn([EVERY_CLASS] * 4), tmp_path, "gta5")
+    write_ids(tmp_path / "labels" / "00002.png", np.zeros((3, 5), np.uint8), "P")
+    data = GTA5(tmp_path, "all")
+    assert [pair.name for pair in data.pairs] == ["00001", "00003", "00004"]
+    assert "1 of 4 pairs are left out" in caplog.text and "00002" in caplog.text
+    (tmp_path / "labels" / "00003.png").write_bytes(b"")  # unreadable is another matter: said, not skipped
+    with pytest.raises(LabError, match=r"labels/00003\.png: the file is empty"):
+        GTA5(tmp_path, "all")[1]
 
 
 def test_gta5_ignores_the_licence_plate_and_reads_any_palette(tmp_path):
