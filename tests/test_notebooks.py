@@ -13,9 +13,10 @@ import nbformat
 import numpy as np
 import pytest
 
+from labkit import labels
 from labkit.data.recolour import Recoloured
 from labkit.data.statistics import ColourStatistics, class_pixels, colour_statistics
-from labkit.exercises import domain_shift
+from labkit.exercises import datasets, domain_shift
 from labkit.labels import CLASS_NAMES
 from labkit.profiles import PAIRS, PROFILES
 
@@ -35,7 +36,7 @@ def code_cells(notebook) -> list:
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["03_domain_shift"]
+    assert [path.stem for path in NOTEBOOKS] == ["01_datasets_and_label_maps", "03_domain_shift"]
 
 
 def test_sources_hold_no_output(notebook):
@@ -66,7 +67,7 @@ def test_parameters_are_the_agreed_ones(notebook):
 def test_every_figure_has_a_caption_and_alt_text_of_its_own(notebook):
     figures = [cell for cell in code_cells(notebook) if cell.id.startswith("fig-")]
     described = [cell.metadata["mystnb"]["image"]["alt"] for cell in figures]
-    assert len(figures) >= 8 and len(set(described)) == len(described)
+    assert len(figures) >= 3 and len(set(described)) == len(described)
     assert all(len(alt) > 60 for alt in described)
     assert all(cell.metadata["mystnb"]["figure"]["caption"] for cell in figures)
     drawing = re.compile(r"\bplots\.(?!slider|make_panels)\w+\(|prediction_figure\(")
@@ -242,3 +243,82 @@ def test_plain_papermill_runs_it_from_any_folder(path, tmp_path):
     cells = [cell for cell in executed["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
     assert all(cell["execution_count"] for cell in cells), "a cell was skipped"
     assert (tmp_path / "runs").is_dir(), "runs belong into the folder where the notebook was started"
+
+
+# --- exercises of notebook 01 -----------------------------------------------------------------------------------------
+
+
+def test_the_hidden_solutions_of_notebook_01_are_right():
+    names: dict = {"np": np, "labels": labels}
+    for code in solutions(ROOT / "notebooks" / "01_datasets_and_label_maps.ipynb").values():
+        exec(code, names)
+    assert datasets.check_lookup(names["to_train_ids"]).right
+    assert datasets.check_synthia(names["read_synthia"]).right
+    assert datasets.check_frequency(names["frequency"]).right
+
+
+def table_of_zeros(ids):
+    table = np.zeros(256, np.uint8)
+    for label in labels.TRAIN_LABELS:
+        table[label.id] = label.train_id
+    return table[ids]
+
+
+def replaced_in_turn(ids):
+    ids = ids.copy()
+    for label in reversed(labels.CITYSCAPES_LABELS):
+        ids[ids == label.id % 256] = label.train_id
+    return ids
+
+
+def without_the_plate(ids):
+    table = np.full(256, 0, np.uint8)
+    table[:34] = labels.CITYSCAPES_TO_TRAIN[:34]
+    return table[ids]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "hint"),
+    [
+        (lambda ids: None, "returns nothing"),
+        (table_of_zeros, "became road"),
+        (replaced_in_turn, "chain of replacements"),
+        (lambda ids: labels.CITYSCAPES_TO_TRAIN[ids].astype(np.int64), "int64"),
+        (without_the_plate, "licence plate"),
+        (lambda ids: ids[0], "shape"),
+    ],
+)
+def test_a_wrong_lookup_gets_the_hint_that_helps(attempt, hint):
+    answer = datasets.check_lookup(attempt)
+    assert not answer.right and hint in answer.message
+
+
+@pytest.mark.parametrize(
+    ("attempt", "hint"),
+    [
+        (lambda stored: None, "returns nothing"),
+        (lambda stored: stored, "All three channels"),
+        (lambda stored: labels.SYNTHIA_TO_TRAIN[stored[..., 0]], "first channel"),
+        (lambda stored: stored[..., -1], "SYNTHIA's own"),
+        (lambda stored: labels.CITYSCAPES_TO_TRAIN[stored[..., -1]], "Cityscapes' table"),
+        (lambda stored: labels.SYNTHIA_TO_TRAIN[stored[..., 1] % 256], "Channel −1"),
+    ],
+)
+def test_a_wrong_reading_of_synthia_gets_the_hint_that_helps(attempt, hint):
+    answer = datasets.check_synthia(attempt)
+    assert not answer.right and hint in answer.message
+
+
+@pytest.mark.parametrize(
+    ("attempt", "hint"),
+    [
+        (lambda label: None, "returns nothing"),
+        (lambda label: np.bincount(label.ravel(), minlength=256), "256 numbers"),
+        (lambda label: np.bincount(label.ravel(), minlength=256)[:19], "counts"),
+        (lambda label: np.bincount(label.ravel(), minlength=256)[:19] / label.size, "ignored pixels were counted"),
+        (lambda label: np.ones(19) / 19, "0.6, 0.2 and 0.2"),
+    ],
+)
+def test_a_wrong_frequency_gets_the_hint_that_helps(attempt, hint):
+    answer = datasets.check_frequency(attempt)
+    assert not answer.right and hint in answer.message

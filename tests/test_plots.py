@@ -85,6 +85,7 @@ FIGURES = {
     "projection": lambda: plots.feature_projection({"a": uniform((9, 5)), "b": uniform((8, 5, 2, 2))}),
     "feature channels": lambda: plots.statistics_by_channel(uniform((2, 5)), uniform((2, 5))),
     "confusion": lambda: plots.confusion_figure((100 * uniform((19, 19))).astype(int)),
+    "co-occurrence": lambda: plots.cooccurrence_figure(uniform((30, 19)) > 0.7),
 }
 
 
@@ -502,6 +503,15 @@ def test_the_heat_map_holds_shares_of_rows_and_names_the_largest_mistakes():
     assert outlined == {(11, 12), (2, 3)}
     with pytest.raises(LabError, match="square"):
         plots.confusion_figure(np.zeros((3, 4)))
+
+
+def test_cooccurrence_is_a_share_of_the_rows_pictures():
+    present = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], bool)
+    figure = plots.cooccurrence_figure(present, classes=["a", "b", "c"])
+    drawn = figure.axes[0].collections[0].get_array().filled(np.nan).reshape(3, 3)
+    np.testing.assert_allclose(drawn, [[1, 2 / 3, 0], [2 / 3, 1, 0], [np.nan] * 3])
+    with pytest.raises(LabError, match="3 classes"):
+        plots.cooccurrence_figure(present[:, :2], classes=["a", "b", "c"])
 
 
 # --- frames ----------------------------------------

@@ -68,8 +68,8 @@ def same_size(pair: Pair) -> bool:
 class GTA5(PairedDataset):
     """GTA5 in its publishers' layout.
 
-    With their ``split.mat`` in the folder: its ``train``, ``val`` and ``test``. Without: ``val`` is every tenth frame by
-    name, ``train`` the rest. ``all`` is the whole set. Some sixty label maps differ in size from their image; those
+    With their ``split.mat`` in the folder: its ``train``, ``val`` and ``test``. Without: ``val`` is every tenth frame
+    by name, ``train`` the rest. ``all`` is the whole set. Some sixty label maps differ in size from their image; those
     pairs are left out, with a warning that names them.
 
     The label maps are palette PNGs whose indices are Cityscapes ids, and 34 for the licence plate.

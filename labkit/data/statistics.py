@@ -47,3 +47,12 @@ def class_pixels(dataset: SegmentationDataset, evaluation: str = "miou", limit: 
     chosen = EVALUATIONS[evaluation]
     merged = np.bincount(chosen.merge, weights=counts[: len(chosen.merge)], minlength=len(chosen.merge))
     return {CLASS_NAMES[i]: int(merged[i]) for i in chosen.train_ids}
+
+
+def class_presence(dataset: SegmentationDataset, limit: int = LIMIT) -> np.ndarray:
+    """Which of the 19 classes occur in which picture: bool ``(N, 19)``, for at most ``limit`` pictures, spread evenly."""
+    chosen = evenly(len(dataset), limit)
+    present = np.zeros((len(chosen), 256), bool)
+    for row, index in enumerate(chosen):
+        present[row, np.unique(dataset[index].label)] = True
+    return present[:, : len(CLASS_NAMES)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # read by editors, and by the book to know which sources a notebook depends on
     from labkit.plots.bars import class_iou_bars
     from labkit.plots.confusions import confusion_figure
+    from labkit.plots.cooccurrence import cooccurrence_figure
     from labkit.plots.curves import learning_curves, score_curves
     from labkit.plots.domains import channel_statistics, class_frequencies
     from labkit.plots.features import feature_projection, statistics_by_channel
@@ -23,6 +24,7 @@ __all__ = [
     "class_frequencies",
     "class_iou_bars",
     "confusion_figure",
+    "cooccurrence_figure",
     "draw_label_map",
     "feature_projection",
     "label_map_figure",
@@ -36,7 +38,18 @@ __all__ = [
     "theme",
 ]
 
-_MODULES = ("bars", "confusions", "curves", "domains", "features", "frames", "label_maps", "panels", "style")
+_MODULES = (
+    "bars",
+    "confusions",
+    "cooccurrence",
+    "curves",
+    "domains",
+    "features",
+    "frames",
+    "label_maps",
+    "panels",
+    "style",
+)
 
 
 def __getattr__(name: str):

@@ -9,10 +9,8 @@ from matplotlib.patches import Rectangle
 
 from labkit.errors import LabError
 from labkit.labels import CLASS_NAMES
-from labkit.plots.style import INK, QUIET, RULE, SMALL, WIDTH, WRONG, Figure, new_figure, percent, themed
-
-LEFT, RIGHT = 1.12, 0.08
-"""Inches beside the matrix."""
+from labkit.plots.heat_map import LEFT, heat_map
+from labkit.plots.style import SMALL, WIDTH, WRONG, Figure, percent, themed
 
 
 def top_confusions(
@@ -53,41 +51,18 @@ def confusion_figure(confusion: np.ndarray, *, classes: Sequence[str] = CLASS_NA
     """
     if np.shape(confusion) != (len(classes), len(classes)):
         raise LabError(f"a confusion matrix of {len(classes)} classes is square, not {np.shape(confusion)}")
-    import seaborn
-
     classes = list(classes)
     shares = row_shares(confusion)
     mistakes = top_confusions(confusion, classes, top)
-    text = np.array([[f"{100 * s:.0f}" if s >= 0.045 else "" for s in row] for row in shares])
-    side, above, below = WIDTH - LEFT - RIGHT, 0.34, 1.0 + 0.2 * len(mistakes)
-    height = side + above + below
-    figure = new_figure(height, layout=None)
-    ax = figure.add_axes((LEFT / WIDTH, below / height, side / WIDTH, side / height))
-    seaborn.heatmap(
-        shares,
-        ax=ax,
-        vmin=0,
-        vmax=1,
-        cmap="Blues",
-        annot=text,
-        fmt="",
-        annot_kws={"fontsize": SMALL - 0.5},
-        cbar=False,
-        linewidths=0.6,
-        linecolor=RULE,
-        xticklabels=classes,
-        yticklabels=classes,
+    figure, ax = heat_map(
+        shares, classes, "Where each class's pixels went, in\u2009% (row: truth)", lines=len(mistakes)
     )
     edge = [channel / 255 for channel in WRONG]
     for truth, prediction, _ in mistakes:
         corner = (classes.index(prediction), classes.index(truth))
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=edge, linewidth=1.8, zorder=5))
-    for row in np.flatnonzero(np.isnan(shares).all(axis=1)):
-        ax.text(0.2, row + 0.5, "absent", fontsize=SMALL, style="italic", color=QUIET, va="center")
-    ax.tick_params(axis="x", rotation=90, labelcolor=INK)
-    ax.tick_params(axis="y", rotation=0, labelcolor=INK)
-    ax.grid(False)
-    ax.set_title("Where each class's pixels went, in\u2009% (row: truth)")
     lines = [f"{truth} taken for {prediction}: {percent(share, 0)}" for truth, prediction, share in mistakes]
-    figure.text(LEFT / WIDTH, 0.1 / height, "\n".join(lines), va="bottom", fontsize=SMALL, linespacing=1.55)
+    figure.text(
+        LEFT / WIDTH, 0.1 / figure.get_figheight(), "\n".join(lines), va="bottom", fontsize=SMALL, linespacing=1.55
+    )
     return figure

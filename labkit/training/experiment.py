@@ -37,13 +37,14 @@ log = logging.getLogger(__name__)
 VALIDATION_MIOU = "val/miou"
 
 DECISIVE_MODULES = (
-    "labkit.models.registry",
-    "labkit.models.weights",
     "labkit.training.devices",
     "labkit.training.loop",
     "labkit.evaluation.predict",
 )
-"""Beside data, network and method, the modules that decide a run's numbers; what they import comes with them."""
+"""Beside data, network and method, the modules that decide a run's numbers; what they import comes with them.
+
+Registries are not among them: a new network or method concerns no other run.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class Experiment:
         sets = [*self.datasets.values(), self.validation, self.report]
         modules = {type(getattr(dataset, "dataset", dataset)).__module__ for dataset in sets if dataset is not None}
         modules |= {module_of(self.model), *DECISIVE_MODULES}
+        if self.weights != "none":
+            modules.add("labkit.models.weights")
         method = type(self.method)
         if sources.source_file(method.__module__):
             return sources.digest(modules | {method.__module__})
