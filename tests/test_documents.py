@@ -252,7 +252,7 @@ def test_citation_names_the_four_papers():
         for reference in references
     }
     assert cited == {
-        words(paper.title): (paper.authors, paper.year, paper.venue or paper.affiliation) for paper in PAPERS.values()
+        words(paper.title): (paper.authors, paper.year, paper.affiliation) for paper in PAPERS.values()
     }
 
 

@@ -76,6 +76,12 @@ def test_every_figure_has_a_caption_and_alt_text_of_its_own(notebook):
             assert cell in figures, f"{cell.id} draws, but its id does not begin with fig-"
 
 
+def test_figures_have_labels_of_their_own_in_the_whole_book():
+    cells = [cell for path in NOTEBOOKS for cell in code_cells(nbformat.read(path, as_version=4))]
+    names = [cell.metadata["mystnb"]["figure"]["name"] for cell in cells if cell.id.startswith("fig-")]
+    assert len(set(names)) == len(names)
+
+
 def test_the_rhythm_is_kept(notebook):
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     for part in ("you will be able to", "memory", "## The idea", "## Beside the paper", "## Exercises", "## Take-away"):

@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 
 class Paper(NamedTuple):
-    """What a citation needs. ``venue`` is empty for a report that names none."""
+    """What a citation needs."""
 
     key: str
     title: str
     authors: tuple[str, ...]
     year: int
     affiliation: str
-    venue: str = ""
 
 
 PAPERS: dict[str, Paper] = {
@@ -40,7 +39,6 @@ PAPERS: dict[str, Paper] = {
             ("Marco Toldo", "Umberto Michieli", "Gianluca Agresti", "Pietro Zanuttigh"),
             2020,
             "University of Padova",
-            "Image and Vision Computing",
         ),
         Paper(
             "yan2022",
@@ -48,7 +46,6 @@ PAPERS: dict[str, Paper] = {
             ("Weihao Yan", "Yeqiang Qian", "Chunxiang Wang", "Ming Yang"),
             2022,
             "Shanghai Jiao Tong University",
-            "IEEE Transactions on Intelligent Transportation Systems",
         ),
     )
 }

@@ -44,8 +44,10 @@ def notes(paper: str) -> tuple[str, ...]:
 def load(paper: str, table: str) -> pd.DataFrame:
     """A published table, as printed.
 
-    The first printed column is the index (as text). Scores are percent, as in the paper: divide by 100 before
-    plotting beside measured fractions. A cell that the text conversion of the paper destroyed is NaN.
+    A row is one setting, named by the index (text); a table printed the other way round is turned. Scores are
+    as printed, percent or fractions, as ``unit`` says: bring them to one unit before plotting them beside
+    measured ones. NaN is a cell that the text conversion of the paper destroyed (``lost`` says which and why),
+    or a dash in the paper (``dashes`` says what it stands for).
 
     Args:
         paper: a key of :data:`labkit.papers.PAPERS`, ``"baitan2025"``.
@@ -53,9 +55,9 @@ def load(paper: str, table: str) -> pd.DataFrame:
 
     Returns:
         The table. Its ``attrs`` hold ``paper``, ``table``, ``caption`` (in our words), ``data`` (what was
-        trained and tested on), ``section``, ``unit`` (of every column that ``units`` does not name),
-        ``units`` (by column), ``notes`` (contradictions found when
-        recomputing) and ``lost`` (why cells are empty, or "").
+        trained and tested on), ``section``, ``unit`` (``"%"``, ``"fraction"``, …: of every column that
+        ``units`` does not name), ``units`` (by column; ``"text"`` where it holds no numbers), ``notes``
+        (contradictions found when recomputing), ``lost`` and ``dashes`` (why cells are NaN, or "").
 
     Raises:
         UnknownNameError: no such table, or no paper of that name whose tables are stored.
@@ -67,7 +69,8 @@ def load(paper: str, table: str) -> pd.DataFrame:
 
     about = described[table]
     with (_TABLES / f"{paper}.{table}.csv").open(encoding="utf-8") as file:
-        frame = pd.read_csv(file, dtype={0: str})
+        # In the file a lost cell is empty and a printed dash is a dash.
+        frame = pd.read_csv(file, dtype={0: str}, na_values=["", "-"], keep_default_na=False)
     frame = frame.set_index(frame.columns[0])
     frame.attrs = {
         "paper": paper,
@@ -79,5 +82,6 @@ def load(paper: str, table: str) -> pd.DataFrame:
         "units": dict(about.get("units", {})),
         "notes": list(about["notes"]),
         "lost": about.get("lost", ""),
+        "dashes": about.get("dashes", ""),
     }
     return frame
