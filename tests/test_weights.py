@@ -249,7 +249,7 @@ def test_imagenet_start_through_torchvisions_own_address(tmp_path, server, image
     model = create_model("bisenet", seed=0, weights="imagenet")
     assert asked == [official]
     assert_same(model.backbone.state_dict(), {k: v for k, v in imagenet_like.items() if not k.startswith("fc.")})
-    with pytest.raises(UnknownNameError, match="unknown backbone 'resnet17'; known: resnet18"):
+    with pytest.raises(UnknownNameError, match="unknown backbone 'resnet17'; known: resnet101, resnet18"):
         imagenet_backbone("resnet17")
 
 

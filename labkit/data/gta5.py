@@ -95,7 +95,7 @@ class GTA5(PairedDataset):
         if unequal := sorted({pair.name for pair in self.pairs} - {pair.name for pair in fitting}):
             log.warning(
                 "%s: %d of %d pairs are left out, their label maps differ in size from their images: %s",
-                self.root,
+                self.root.name,
                 len(unequal),
                 len(self.pairs),
                 ", ".join(unequal),

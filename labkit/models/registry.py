@@ -14,6 +14,7 @@ from labkit.models.weights import load_backbone_imagenet, load_file
 
 MODELS: dict[str, str] = {
     "bisenet": "labkit.models.bisenet:BiSeNet",
+    "deeplabv2": "labkit.models.deeplabv2:DeepLabV2",
 }
 """Name on the command line → ``"module:class"``."""
 

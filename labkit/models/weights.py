@@ -20,6 +20,7 @@ from labkit.errors import LabError, UnknownNameError
 
 IMAGENET_WEIGHTS: dict[str, str] = {
     "resnet18": "ResNet18_Weights.IMAGENET1K_V1",
+    "resnet101": "ResNet101_Weights.IMAGENET1K_V1",
 }
 """torchvision's ImageNet weights by the network's name."""
 
