@@ -72,7 +72,8 @@ class Book:
         environment = dict(os.environ)
         environment["LABKIT_EXECUTED"] = str(self.executed)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(self.root), os.environ.get("PYTHONPATH")]))
-        if self.parallel > 1:
+        if self.parallel > 1 and len(self.notebooks) > 2 * self.parallel:
+            # With few notebooks one of them runs alone most of the time, and wants all cores.
             environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self.parallel)))
         return environment
 

@@ -208,3 +208,23 @@ def test_download_is_the_clean_notebook(site, page):
     assert (site / "_sources" / f"{page}.ipynb").read_bytes() == source.read_bytes()
     for cell in json.loads(source.read_text("utf-8"))["cells"]:
         assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+DATA_NAMES = ("MiniCity", "CamVid", "GTA5", "SYNTHIA", "Cityscapes")
+
+
+def test_no_number_stands_beside_a_published_one_without_its_data(site):
+    from bs4 import BeautifulSoup
+
+    compared = 0
+    for path in sorted(site.rglob("*.html")):
+        for table in BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").select("table"):
+            heads = [head.get_text(" ", strip=True) for head in table.select("thead th")]
+            if not any("paper" in head for head in heads):
+                continue
+            compared += 1
+            for head in filter(None, heads):
+                assert any(name in head for name in DATA_NAMES), (
+                    f"{path.name}: the column {head!r} does not name its data"
+                )
+    assert compared, "no table compares with a paper"
