@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit import settings
+from labkit.data.cache import Cached
 from labkit.data.catalog import FORMATS, MINICITY, data_root, open_dataset, splits_of
 from labkit.data.dataset import Sample, SegmentationDataset
 from labkit.data.memory import InMemory
@@ -122,7 +123,8 @@ class Lab:
             dataset = open_dataset(name, split, self.size, count=count, root=self.data)
             size = len(dataset) * self.size[0] * self.size[1] * 4
             keep = not self._workers and size < MEMORY_LIMIT  # each loader process would keep its own
-            self._opened[name, split] = InMemory(dataset) if keep else dataset
+            # What is memory-mapped is in memory already. A run is named by the innermost reader: one layer at most.
+            self._opened[name, split] = InMemory(dataset) if keep and not isinstance(dataset, Cached) else dataset
         return self._opened[name, split]
 
     @property

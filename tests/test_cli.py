@@ -143,10 +143,12 @@ def test_answers_that_need_no_torch_do_not_wait_for_it(tmp_path):
         "assert not heavy, heavy"
     )
     helps = [
-        f"{words} --help" for words in ("", "doctor", "data", "data make", "train", "evaluate", "score", "predict")
+        f"{words} --help"
+        for words in ("", "doctor", "data", "data make", "data cache", "train", "evaluate", "score", "predict", "cost")
     ]
     made = f"data make {tmp_path}/made --style toon --format gta5 --count 1 --size 16x32"
-    lines = [*helps, f"data check {tmp_path}", made]
+    cached = f"data cache {tmp_path} {tmp_path}/cache --size 16x32 --jobs 1"
+    lines = [*helps, f"data check {tmp_path}", made, cached]
     subprocess.run([sys.executable, "-c", program, *lines], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -284,6 +286,43 @@ def test_data_check_of_the_photographs(camvid):
     value = answer("data", "check", camvid / "camvid")
     pictures = sum(len(list((camvid / "camvid" / split).glob("*.png"))) for split in ("train", "val", "test"))
     assert value == {"dataset": "camvid", "pairs": pictures, "ok": pictures, "bad": []} and pictures > 100
+
+
+def test_data_cache(tmp_path, monkeypatch):
+    root, out = make_camvid(tmp_path / "camvid"), tmp_path / "out"
+    words = ("data", "cache", root, out, "--size", "12x16", "--jobs", 1)
+    expected = {"folder": str(out), "dataset": "CamVid", "size": [12, 16], "pictures": 8, "bytes": 8 * 12 * 16 * 4}
+    assert answer(*words) == {**expected, "decoded": 8}
+    assert answer(*words) == {**expected, "decoded": 0}
+    write_png(root / "valannot" / "1.png", np.full((24, 32), 3))
+    text = labkit(*words).stdout
+    assert "8 pictures of CamVid" in text and "1 of them decoded now" in text
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path))
+    place = tmp_path / "cache" / "camvid-12x16"
+    assert answer("data", "cache", "camvid", "--size", "12x16")["folder"] == str(place)
+    assert "is a cache made by" in answer("data", "check", out, code=1)["bad"][0]["reason"]
+
+
+def test_data_cache_refuses(tmp_path):
+    root = make_camvid(tmp_path / "camvid")
+    assert "give a folder for the cache" in refused("data", "cache", root, "--size", "12x16")
+    assert "Missing option '--size'" in refused("data", "cache", root, tmp_path / "out")
+    assert "is not a size" in refused("data", "cache", root, tmp_path / "out", "--size", "12")
+    assert "no such folder" in refused("data", "cache", tmp_path / "nowhere", tmp_path / "out", "--size", "12x16")
+    assert "is drawn, not read" in refused("data", "cache", "minicity-game", tmp_path / "out", "--size", "12x16")
+    write_png(root / "valannot" / "1.png", np.full((24, 32), 77))
+    assert "id 77" in refused("data", "cache", root, tmp_path / "out", "--size", "12x16")
+    labkit("data", "cache", make_camvid(tmp_path / "other"), tmp_path / "whole", "--size", "12x16")
+    assert "holds a cache of" in refused("data", "cache", tmp_path / "other", tmp_path / "whole", "--size", "16x12")
+
+
+def test_a_run_is_scored_alike_with_a_cache(tmp_path, trained):
+    root, run = make_camvid(tmp_path / "camvid", size=(96, 128)), folder_of(trained)
+    plain = answer("evaluate", run, "--data", root, "--size", "48x64", "--device", "cpu")
+    answer("data", "cache", root, tmp_path / "out", "--size", "48x64", "--jobs", 1)
+    assert answer("evaluate", run, "--data", tmp_path / "out", "--size", "48x64", "--device", "cpu") == plain
+    message = refused("evaluate", run, "--data", tmp_path / "out", "--size", "64x96", "--device", "cpu")
+    assert "holds pictures of 48x64" in message
 
 
 @pytest.fixture
@@ -596,6 +635,45 @@ def test_predicted_entropy_is_that_of_the_enlarged_logits():
     np.testing.assert_allclose(entropy, expected, atol=1e-5)
     np.testing.assert_array_equal(labels, logits.argmax(0))
     assert (labels.dtype, entropy.dtype) == (np.uint8, np.float32)
+
+
+# --- cost ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "live", "published", "billions"),
+    [("bisenet", 12_068_672, 12_581_672, "25.78"), ("deeplabv2", 43_901_068, 43_901_068, "375.48")],
+)
+def test_cost_is_the_published_one(model, live, published, billions):
+    words = ("cost", model, "--size", "512x1024", "--device", "cpu", "--repeats", "0")
+    value = answer(*words)
+    assert (value["model"], value["size"]) == (model, [512, 1024])
+    assert (value["params_live"], value["params_published"]) == (live, published)
+    assert f"{value['macs'] / 1e9:.2f}" == billions
+    assert sum(value["macs_by_kind"].values()) == value["macs"]
+    assert set(value["macs_by_kind"]) == {"convolution", "batch norm", "bilinear"}
+    assert value["latency_ms"].pop("device")
+    assert value["latency_ms"] == {"mean": None, "std": None, "repeats": 0}
+    text = labkit(*words).stdout
+    assert f"{live:,}" in text and f"{billions} G" in text and "latency" not in text
+    assert ("as published" in text) == (live != published)
+
+
+def test_cost_measures_latency():
+    words = ("cost", "bisenet", "--size", "32x64", "--device", "cpu")
+    latency = answer(*words, "--repeats", "2")["latency_ms"]
+    assert latency["mean"] > 0 and latency["std"] >= 0
+    assert latency["repeats"] == 2 and "CPU" in latency["device"]
+    once = answer(*words, "--repeats", "1")["latency_ms"]
+    assert once["mean"] > 0 and once["std"] is None
+    assert " ± " in labkit(*words, "--repeats", "2").stdout
+    assert " ± " not in labkit(*words, "--repeats", "1").stdout
+
+
+def test_cost_refuses():
+    assert "unknown model 'deeplab'; known: bisenet" in refused("cost", "deeplab")
+    assert "not a size like 128x256" in refused("cost", "bisenet", "--size", "0x4")
+    assert "--repeats" in refused("cost", "bisenet", "--repeats", "-1")
 
 
 # --- runs, progress --------------------------------------------------------------------------------------------------

@@ -251,9 +251,7 @@ def test_citation_names_the_four_papers():
         )
         for reference in references
     }
-    assert cited == {
-        words(paper.title): (paper.authors, paper.year, paper.affiliation) for paper in PAPERS.values()
-    }
+    assert cited == {words(paper.title): (paper.authors, paper.year, paper.affiliation) for paper in PAPERS.values()}
 
 
 # --- the page of architecture ----------------------------------------------------------------------------------------

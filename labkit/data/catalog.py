@@ -69,9 +69,10 @@ def open_dataset(
 
     Args:
         name: ``minicity-game``, ``-toon`` or ``-real``; or ``camvid``, ``cityscapes``, ``gta5``, ``synthia``,
-            looked for under ``root``; or a folder in the layout of one of these.
+            looked for under ``root``; or a folder in the layout of one of these; or a cache of one.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        size: (H, W) in pixels of images and labels; the data set's own when ``None``.
+        size: (H, W) in pixels of images and labels; the data set's own when ``None``. A data set named so, of which
+            there is an up-to-date cache at that size (:func:`labkit.data.cache.default_folder`), is read from it.
         count: number of pictures; on disk at most so many, spread evenly over the split.
         seed: which scenes MiniCity draws; of no effect on what is on disk.
         root: folder of data sets; :func:`data_root` by default.
@@ -80,6 +81,8 @@ def open_dataset(
         UnknownNameError: neither a known name nor a folder.
         LabError: the data set or the split is not there; the message says how to get it.
     """
+    from labkit.data import cache  # which needs what is above
+
     if name in MINICITY:
         from labkit.data.minicity import MiniCity
 
@@ -95,9 +98,12 @@ def open_dataset(
                 f"{cls.name} was not found: looked for {cls.layout} in {looked}. To get it: {cls.source}. "
                 "If it lies elsewhere, set LABKIT_DATA to the folder that holds it, or name its own folder"
             )
-        return FORMATS[name](folder, split, size, count=count)
+        dataset = FORMATS[name](folder, split, size, count=count)
+        return dataset if size is None else cache.cached_if_fresh(dataset, cache.default_folder(name, size, root))
     folder = Path(name)
     if folder.is_dir():
+        if cache.is_cache(folder):
+            return cache.open_cache(folder, split, size, count=count)
         key = detect_format(folder)
         if key is None:
             raise LabError(f"{folder}: {layout_reason(folder)}")
@@ -109,9 +115,14 @@ def open_dataset(
 
 def splits_of(name: str, root: Path | None = None) -> tuple[str, ...]:
     """The splits that a data set has here: all of MiniCity's; of files those with pictures; none if it is not found."""
+    from labkit.data import cache
+
     if name in MINICITY:
         return ("train", "val", "test")
     folder = found_datasets(root).get(name, Path(name))
+    if cache.is_cache(folder):
+        reader, folder = cache.source_of(folder)
+        return reader.available_splits(folder)
     key = detect_format(folder) if folder.is_dir() else None
     return FORMATS[key].available_splits(folder) if key else ()
 
@@ -123,8 +134,12 @@ def known_names() -> tuple[str, ...]:
 
 def layout_reason(folder: Path) -> str:
     """Why the folder is no data set that we know, and what to do: empty, one level off, or something else."""
+    from labkit.data import cache
+
     if not any(folder.iterdir()):
         return "the folder is empty; unpack the data set into it"
+    if cache.is_cache(folder):
+        return "is a cache made by `labkit data cache`; name the data set itself"
     for near in sorted(path for path in folder.iterdir() if path.is_dir()):
         if key := detect_format(near):
             return f"holds {FORMATS[key].name} one level deeper; name {near} instead"

@@ -50,7 +50,7 @@ def class_pixels(dataset: SegmentationDataset, evaluation: str = "miou", limit: 
 
 
 def class_presence(dataset: SegmentationDataset, limit: int = LIMIT) -> np.ndarray:
-    """Which of the 19 classes occur in which picture: bool ``(N, 19)``, for at most ``limit`` pictures, spread evenly."""
+    """Which of the 19 classes occur in which picture: bool ``(N, 19)``, for at most ``limit`` pictures."""
     chosen = evenly(len(dataset), limit)
     present = np.zeros((len(chosen), 256), bool)
     for row, index in enumerate(chosen):
