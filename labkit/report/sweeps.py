@@ -10,6 +10,11 @@ from labkit.errors import UnknownNameError
 from labkit.lab import Lab
 
 SWEEPS: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
+    # Both networks on the target's own labels: what each could reach.
+    "baitan2025.table1": {
+        "DeepLabV2": ("deeplabv2", "oracle", {}),
+        "BiSeNet": ("bisenet", "oracle", {}),
+    },
     # Table 2 prints the source-only row; the oracle that §4.3 compares it with stands in Table 1.
     "baitan2025.table2": {
         "source only": ("bisenet", "source-only", {}),
