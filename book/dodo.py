@@ -228,5 +228,6 @@ def page_sources(book: Book) -> list[Path]:
     own = [book.root / "_config.yml", book.root / "_toc.yml", *book.notebooks]
     tools = [path for path in TOOLS.rglob("*.py") if "__pycache__" not in path.parts]
     pages = [path for path in (book.root / "book").rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    library = list((book.root / "labkit").rglob("*.py"))
-    return sorted({*own, *tools, *pages, *library})
+    library = [path for path in (book.root / "labkit").rglob("*") if path.suffix in (".py", *DATA_SUFFIXES)]
+    recorded = list((book.root / "results").glob("*.json"))  # in the ledger
+    return sorted({*own, *tools, *pages, *library, *recorded})

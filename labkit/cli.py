@@ -58,7 +58,7 @@ class _Commands(click.Group):
             click.echo(f"labkit: {error}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt as interruption:
-            click.echo(f"labkit: {interruption or 'interrupted'}", err=True)
+            click.echo(f"labkit: {str(interruption) or 'interrupted'}", err=True)
             ctx.exit(128 + interruption.signal if hasattr(interruption, "signal") else INTERRUPTED)
 
 
@@ -100,7 +100,9 @@ def main(quiet: bool):
       labkit runs
 
     A data set is named minicity-game, minicity-toon or minicity-real (generated, always there); camvid, cityscapes,
-    gta5 or synthia (looked for under $LABKIT_DATA, default ./data); or by its folder.
+    cityscapes-extra, gta5 or synthia (looked for under $LABKIT_DATA, default ./data), or cityscapes-loda or gta5-loda
+    (split as in loda2025); or by its folder, which may also be one of your own with a labkit-dataset.toml, or hold
+    pictures without labels.
 
     Every command takes --help, and --json for one JSON object on standard output; the log goes to standard error.
     Exit codes: 0 done, 1 the check found something, 2 wrong use.
@@ -122,7 +124,7 @@ def doctor(runs: Path | None):
     One line for each: [OK]; [FAIL] with the way to mend it; or [  ] for something optional that is not there. Exit
     code 1 if anything failed.
     """
-    from labkit.data.catalog import data_root
+    from labkit.data.formats import data_root
     from labkit.doctor import examine
     from labkit.lab import runs_folder
 
@@ -179,7 +181,7 @@ def make(folder: Path, style: str, file_format: str, count: int, size: tuple[int
 
 @data.command(short_help="Look at every picture and label map of a folder.")
 @click.argument("folder", type=FOLDER)
-@click.option("--dataset", metavar="NAME", help="camvid, cityscapes, gta5 or synthia.  [default: told from the layout]")
+@click.option("--dataset", metavar="NAME", help="A data set's name, or pictures.  [default: told from the layout]")
 @_json_option
 def check(folder: Path, dataset: str | None):
     """Check every pair of FOLDER: both files there and readable, of one size, with known ids only.
@@ -226,25 +228,26 @@ def get(name: str, url: str | None):
 @click.argument("out", type=FOLDER, required=False)
 @click.option("--size", type=SIZE, metavar="HxW", required=True, help="Height x width to train at, in pixels.")
 @click.option("--jobs", type=COUNT, metavar="N", help="Processes that decode.  [default: one for each core]")
+@click.option("--standalone", is_flag=True, help="To be used where the data set itself is not, as on Drive.")
 @_json_option
-def cache(dataset: str, out: Path | None, size: tuple[int, int], jobs: int | None):
+def cache(dataset: str, out: Path | None, size: tuple[int, int], jobs: int | None, standalone: bool):
     """Cache DATA (a name or a folder) at training size in the folder OUT, as memory-mapped arrays.
 
     Of a data set with a name, OUT is by default where it is found: cache/NAME-HxW in the data folder. Interrupted, the
-    same command continues; after a change of the data it brings the cache up to date.
+    same command continues; after a change of the data it brings the cache up to date. A cache is used together with its
+    data set, whose changes are noticed; made with --standalone, it is also used where the data set is not.
 
     \b
       labkit data cache cityscapes --size 512x1024
       labkit data cache data/mine caches/mine --size 256x512
     """
     from labkit.data.cache import build, default_folder
-    from labkit.data.catalog import FORMATS
+    from labkit.data.formats import NAMED
 
-    if out is None and dataset not in FORMATS:
-        raise click.UsageError(f"give a folder for the cache too; only {', '.join(FORMATS)} have a place of their own")
-    report = build(
-        dataset, out or default_folder(dataset, size), size, jobs=jobs, progress=_progress("caching", "pictures")
-    )
+    if out is None and dataset not in NAMED:
+        raise click.UsageError(f"give a folder for the cache too; only {', '.join(NAMED)} have a place of their own")
+    out, progress = out or default_folder(dataset, size), _progress("caching", "pictures")
+    report = build(dataset, out, size, jobs=jobs, standalone=standalone, progress=progress)
     value = {
         "folder": str(report.folder),
         "dataset": report.dataset,
@@ -271,6 +274,11 @@ def cache(dataset: str, out: Path | None, size: tuple[int, int], jobs: int | Non
 )
 @click.option("--source", default="minicity-game", metavar="DATA", help="Labelled data set: a name or a folder.")
 @click.option("--target", default="minicity-real", metavar="DATA", help="Where it has to work: a name or a folder.")
+@click.option(
+    "--unlabelled",
+    metavar="DATA",
+    help="Pictures for the unlabelled target stream instead of the target's own, such as cityscapes-extra.",
+)
 @click.option(
     "--profile",
     default="mini",
@@ -299,7 +307,20 @@ def cache(dataset: str, out: Path | None, size: tuple[int, int], jobs: int | Non
 @_runs_option
 @_json_option
 def train(
-    model, method, source, target, profile, seed, steps, assignments, device, devices, workers, checkpoint_every, runs
+    model,
+    method,
+    source,
+    target,
+    unlabelled,
+    profile,
+    seed,
+    steps,
+    assignments,
+    device,
+    devices,
+    workers,
+    checkpoint_every,
+    runs,
 ):
     """Train a network, or find the finished run, or continue an unfinished one.
 
@@ -318,7 +339,7 @@ def train(
     changes = _assignments(assignments)
     if steps is not None:
         changes["steps"] = steps
-    lab = Lab(profile, pair_of(source, target), seed, runs=runs, device=device, workers=workers)
+    lab = Lab(profile, pair_of(source, target), seed, runs=runs, unlabelled=unlabelled, device=device, workers=workers)
     experiment = lab.experiment(model, method, **changes)
     outcome = lab.conduct(experiment, devices=devices, checkpoint_every=checkpoint_every)
     result = outcome.run.result
@@ -338,25 +359,33 @@ def train(
 @click.option("--pair", default="minicity", show_default=True, help="Pair of domains, source to target.")
 @click.option("--profile", default="mini", show_default=True, help="Budget: smoke, mini, gpu or paper.")
 @click.option("--seeds", default="0,1,2", show_default=True, metavar="N,N,…", help="One training each.")
+@click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row, recorded alone; may be repeated.")
 @click.option(
-    "--record", "folder", type=FOLDER, default=None, help="Write the outcome as a JSON file into this folder."
+    "--record", "folder", type=FOLDER, default=None, help="Write into this folder: a JSON file, and some predictions."
 )
+@click.option("--dry-run", is_flag=True, help="Only say what would be trained, hyperparameter by hyperparameter.")
 @_runs_option
 @_json_option
-def sweep(name, pair, profile, seeds, folder, runs):
+def sweep(name, pair, profile, seeds, rows, folder, dry_run, runs):
     """Train every experiment of a published table with every seed; finished trainings are found.
 
     An interrupted sweep goes on where it stopped. What --record writes under results/ is what the book shows.
+    --dry-run needs no data: it shows every field with its section in the paper, or that it is ours, and why.
 
     \b
       labkit sweep baitan2025.table2 --profile smoke --seeds 0
       labkit sweep baitan2025.table2 --pair minicity-camvid --record results
+      labkit sweep yan2022.table1 --pair synthia-cityscapes --profile paper --dry-run
     """
     from labkit import report
 
     if not all(part.strip().isdigit() for part in seeds.split(",")):
         raise click.UsageError(f"--seeds {seeds!r}: write whole numbers with commas, for instance 0,1,2")
-    outcome = report.sweep(name, pair, profile, [int(part) for part in seeds.split(",")], runs=runs)
+    numbers = [int(part) for part in seeds.split(",")]
+    if dry_run:
+        planned = report.plan_sweep(name, pair, profile, numbers, rows)
+        return planned, report.plan_text(planned), 0
+    outcome = report.sweep(name, pair, profile, numbers, rows=rows, pictures=folder, runs=runs)
     written = f"\nrecorded in {report.record(outcome, folder)}" if folder else ""
     return outcome, f"{report.seeds_table(outcome)}\n{report.provenance(outcome)}{written}", 0
 
@@ -382,6 +411,7 @@ def evaluate(run, dataset, split, size, count, which, device, runs):
       labkit evaluate bisenet-oracle --data minicity-real --split test
     """
     from labkit.data.catalog import open_dataset
+    from labkit.data.dataset import labelled
     from labkit.evaluation.predict import evaluate
     from labkit.training.devices import choose_device
 
@@ -390,6 +420,8 @@ def evaluate(run, dataset, split, size, count, which, device, runs):
     pictures = open_dataset(
         dataset, split, size or found.size, count=count or known.get("count"), seed=known.get("seed", 0)
     )
+    if not labelled(pictures):
+        raise LabError(f"{pictures.name} has no labels, so nothing can be scored on it; `labkit predict` draws maps")
     place = choose_device(device)
     scores = evaluate(found.load_model(which).to(place), pictures, device=place)
     return {"run": str(found.folder), **scores.as_json()}, _score_table(scores, f"{pictures.name} {split}"), 0
@@ -537,6 +569,31 @@ def runs(runs: Path | None):
             rows.append({"name": run.name, "state": str(error), "data": None, "steps": None, "miou_target": None})
     lines = [f"{row['name']}  {row['state']}, {row['data'] or '–'}, {_percent(row['miou_target'])}" for row in rows]
     return {"runs": rows}, "\n".join(lines) or f"no runs in {store.folder}", 0
+
+
+@main.command(short_help="The ledger: published numbers beside ours.")
+@click.option("--paper", metavar="NAME", help="Only this paper: baitan2025, loda2025, toldo2020 or yan2022.")
+@click.option("--folder", type=FOLDER, help="Folder that holds recorded sweeps.  [default: those of the course]")
+@_runs_option
+@_json_option
+def results(paper: str | None, folder: Path | None, runs: Path | None):
+    """The ledger: every experiment of the four papers, its published numbers, and ours, each with its data.
+
+    Ours are the recorded sweeps and the runs on this machine, which are marked as such. What was not run says so.
+
+    \b
+      labkit results --paper baitan2025
+    """
+    from labkit.lab import runs_folder
+    from labkit.report.ledger import as_text, ledger
+    from labkit.report.results import RESULTS
+
+    folder, runs = folder or RESULTS, runs or runs_folder()
+    entries = ledger(paper, folder, runs)
+    text = as_text(entries)
+    if not any(one.outcome for entry in entries for one in entry.ours):
+        text += f"\n\nnothing was trained yet: no recorded sweep in {folder}, no run of one in {runs}"
+    return {"rows": [row for entry in entries for row in entry.rows()]}, text, 0
 
 
 # --- words and numbers -----------------------------------------------------------------------------------------------

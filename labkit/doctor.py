@@ -76,7 +76,8 @@ def _device() -> Check:
 
 
 def _data(root: Path) -> Iterator[Check]:
-    from labkit.data.catalog import FORMATS, found_datasets
+    from labkit.data.cache import standalone_caches
+    from labkit.data.formats import FORMATS, found_datasets
 
     yield Check("data minicity", True, "generated, nothing to download")
     if os.environ.get("LABKIT_DATA") and not root.is_dir():
@@ -88,6 +89,9 @@ def _data(root: Path) -> Iterator[Check]:
         elif key in found:
             advice = f"`labkit data check {found[key]}` tells more"
             yield Check(f"data {key}", False, f"{found[key]} holds no pictures: {advice}")
+        elif alone := standalone_caches(key, root):
+            sizes = ", ".join(str(folder) for folder in alone)
+            yield Check(f"data {key}", True, f"standalone cache: {sizes}")
         else:
             yield Check(f"data {key}", None, f"not under {root} (optional): {reader.source}")
 

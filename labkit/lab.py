@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labkit import settings
 from labkit.data.cache import Cached
-from labkit.data.catalog import FORMATS, MINICITY, data_root, open_dataset, splits_of
-from labkit.data.dataset import Sample, SegmentationDataset
+from labkit.data.catalog import open_dataset, splits_of
+from labkit.data.dataset import Sample, SegmentationDataset, labelled
+from labkit.data.formats import MINICITY, NAMED, data_root
 from labkit.data.memory import InMemory
-from labkit.errors import UnknownNameError
+from labkit.errors import LabError, UnknownNameError
 from labkit.evaluation.predict import evaluate, predict_labels
 from labkit.evaluation.scores import Scores
 from labkit.methods.registry import create_method
-from labkit.profiles import Pair, check_seed, pair_named, profile_named
+from labkit.papers.recipes import Field, stages
+from labkit.profiles import PAPER, Pair, check_seed, divided, pair_named, plan, profile_named
 from labkit.training.devices import choose_device
 from labkit.training.experiment import Experiment, Outcome, train
 from labkit.training.method import LABELLED_TARGET, SOURCE, TARGET, Method
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run, RunStore
 
+log = logging.getLogger(__name__)
+
 SPLITS = ("train", "val", "test")
+
+WHOLE = "all"
+"""The split that is a whole data set; some papers train on all of their source."""
 
 MEMORY_LIMIT = 3 * 2**30
 """Bytes: a data set that takes less at training size is kept in memory."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a training starts from and sees.
+
+    Attributes:
+        weights: ``none``, ``imagenet``, for DeepLabV3 also ``coco``, or a file.
+        source_size, target_size: height and width that pictures are read at, in pixels; the target's also when scored.
+    """
+
+    weights: str = "none"
+    source_size: tuple[int, int] = settings.setting((96, 192), 8)
+    target_size: tuple[int, int] = settings.setting((96, 192), 8)
 
 
 def runs_folder() -> Path:
@@ -41,13 +64,17 @@ class Lab:
         profile: a key of :data:`labkit.profiles.PROFILES`.
         pair: a key of :data:`labkit.profiles.PAIRS`, or a pair of one's own.
         seed: of every training that is asked for here.
+        paper: whose recipes the profile ``paper`` follows, a key of :data:`labkit.papers.PAPERS`; without meaning in
+            the other profiles, whose trainings are the same for all papers.
         runs: folder of runs; :func:`runs_folder` by default.
-        data: folder of data sets; :func:`labkit.data.catalog.data_root` by default.
+        data: folder of data sets; :func:`labkit.data.formats.data_root` by default.
+        unlabelled: data set that gives the unlabelled target stream its pictures instead of the target, which
+            validation and report stay with.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         workers: loader processes; the profile's by default.
 
     Raises:
-        UnknownNameError: an unknown profile or pair; the message lists the known ones.
+        UnknownNameError: an unknown profile, pair or paper; the message lists the known ones.
     """
 
     def __init__(
@@ -56,27 +83,32 @@ class Lab:
         pair: str | Pair = "minicity",
         seed: int = 0,
         *,
+        paper: str = "baitan2025",
         runs: Path | str | None = None,
         data: Path | str | None = None,
+        unlabelled: str | None = None,
         device: str = "auto",
         workers: int | None = None,
     ):
         self.profile, self.seed = profile_named(profile), check_seed(seed)
-        self.pair = pair if isinstance(pair, Pair) else pair_named(pair)
+        stages(paper)  # raises
+        self.paper = paper
+        self.pair = divided(pair if isinstance(pair, Pair) else pair_named(pair), self.profile, paper)
         self.store = RunStore(runs_folder() if runs is None else Path(runs))
         self.data = data_root() if data is None else Path(data)
-        self.device, self.workers = device, workers
-        self._opened: dict[tuple[str, str], SegmentationDataset] = {}
+        self.unlabelled, self.device, self.workers = unlabelled, device, workers
+        self._opened: dict[tuple[str, str, tuple[int, int]], SegmentationDataset] = {}
 
     def __repr__(self) -> str:
         height, width = self.size
-        budget = f"{self.profile.name}: {self.profile.steps} steps at {height}×{width}"
+        length = f"{self.paper}'s schedule" if self.profile.name == PAPER else f"{self.profile.steps} steps"
+        budget = f"{self.profile.name}: {length} at {height}×{width}"
         return f"Lab({self.pair.title}, {budget}, seed {self.seed})"
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the pictures, in pixels; the width a multiple of 8."""
-        return self.profile.height, round(self.profile.height * self.pair.aspect / 8) * 8
+        """Height and width of the target's pictures, in pixels; but in the profile ``paper`` the source's too."""
+        return self.plan()["target_size"].value
 
     # --- data ----------------------------------------------------------------------------------------------------
 
@@ -87,22 +119,31 @@ class Lab:
     @property
     def ready(self) -> bool:
         """Whether both domains' data are here."""
-        return self.has(self.pair.source) and self.has(self.pair.target)
+        return not self._absent()
 
     def missing(self) -> str:
         """What is not here and how to get it; empty if nothing is missing."""
-        absent = [name for name in (self.pair.source, self.pair.target) if not self.has(name)]
         return "; ".join(
-            f"{FORMATS[name].name} is not under {self.data.name}/ ({FORMATS[name].source})" for name in absent
+            f"{NAMED[name].name} is not under {self.data.name}/ ({NAMED[name].source})"
+            if name in NAMED
+            else f"{name} is no data set"
+            for name in self._absent()
         )
 
-    def source(self, split: str = "train") -> SegmentationDataset:
-        """The source domain's pictures."""
-        return self._open(self.pair.source, split)
+    def _absent(self) -> list[str]:
+        return [name for name in (self.pair.source, self.pair.target, self.unlabelled) if name and not self.has(name)]
 
-    def target(self, split: str | None = None) -> SegmentationDataset:
+    def source(self, split: str = "train", size: tuple[int, int] | None = None) -> SegmentationDataset:
+        """The source domain's pictures, at the source's training size or another."""
+        return self._open(self.pair.source, split, size or self.plan()["source_size"].value)
+
+    def target(self, split: str | None = None, size: tuple[int, int] | None = None) -> SegmentationDataset:
         """The target domain's pictures; by default of the split that results are reported on."""
-        return self._open(self.pair.target, split or self.report_split)
+        return self._open(self.pair.target, split or self.report_split, size or self.size)
+
+    def unlabelled_target(self, size: tuple[int, int] | None = None) -> SegmentationDataset:
+        """What the unlabelled target stream draws from: the target's training pictures, unless others were named."""
+        return self._open(self.unlabelled or self.pair.target, "train", size or self.size)
 
     @property
     def report_split(self) -> str:
@@ -110,62 +151,96 @@ class Lab:
         there = splits_of(self.pair.target, self.data)
         return "val" if "val" in there and self.pair.report_split not in there else self.pair.report_split
 
-    def _target_if_there(self, split: str) -> SegmentationDataset | None:
+    def _target_if_there(self, split: str, size: tuple[int, int]) -> SegmentationDataset | None:
         there = splits_of(self.pair.target, self.data)
-        return self.target(split) if split in there or not there else None  # nothing there: let opening it say so
+        if there and split not in there:
+            return None
+        dataset = self.target(split, size)  # not there at all: let opening it say so
+        return dataset if labelled(dataset) else None
 
-    def _open(self, name: str, split: str) -> SegmentationDataset:
-        if (name, split) not in self._opened:
-            if split not in SPLITS:
+    def _open(self, name: str, split: str, size: tuple[int, int]) -> SegmentationDataset:
+        if (name, split, size) not in self._opened:
+            if split not in (*SPLITS, WHOLE):
                 raise UnknownNameError("split", split, SPLITS)
             counts = self.profile.generated if name in MINICITY else self.profile.on_disk
-            count = counts[SPLITS.index(split)] if counts else None
-            dataset = open_dataset(name, split, self.size, count=count, root=self.data)
-            size = len(dataset) * self.size[0] * self.size[1] * 4
-            keep = not self._workers and size < MEMORY_LIMIT  # each loader process would keep its own
+            count = counts[SPLITS.index(split)] if counts and split != WHOLE else None
+            dataset = open_dataset(name, split, size, count=count, root=self.data)
+            needed = len(dataset) * size[0] * size[1] * 4
+            keep = not self._workers and needed < MEMORY_LIMIT  # each loader process would keep its own
             # What is memory-mapped is in memory already. A run is named by the innermost reader: one layer at most.
-            self._opened[name, split] = InMemory(dataset) if keep and not isinstance(dataset, Cached) else dataset
-        return self._opened[name, split]
+            self._opened[name, split, size] = InMemory(dataset) if keep and not isinstance(dataset, Cached) else dataset
+        return self._opened[name, split, size]
 
     @property
     def _workers(self) -> int:
         if self.workers is not None:
             return self.workers
-        return 0 if self.pair.source in MINICITY else self.profile.workers
+        if self.pair.source in MINICITY:
+            return 0
+        fields = self.plan()
+        return fields["workers"].value if "workers" in fields else self.profile.workers
 
     # --- training --------------------------------------------------------------------------------------------------
 
-    def experiment(self, model: str = "bisenet", method: str | Method = "source-only", **changes: Any) -> Experiment:
+    def plan(self, model: str = "", method: str = "", stage: str | None = None) -> dict[str, Field]:
+        """What a training here is asked for, field by field, with its source: :func:`labkit.profiles.plan`."""
+        return plan(self.profile, self.pair, self.paper, stage=stage, model=model, method=method)
+
+    def experiment(
+        self,
+        model: str = "bisenet",
+        method: str | Method = "source-only",
+        *,
+        stage: str | None = None,
+        **changes: Any,
+    ) -> Experiment:
         """The complete description of a training with this lab's budget, domains and seed.
+
+        In the profile ``paper`` it begins with every field of the paper's recipe that is a setting of the loop, or of a
+        method given by name; a method object keeps its own settings.
 
         Args:
             model: name of the network.
             method: name of a method, or a method object of one's own.
-            changes: hyperparameters of the method or of the recipe, by name; also ``weights``.
+            stage: of the paper's recipe, for the profile ``paper``; by default the one that trains ``method``.
+            changes: hyperparameters of the method or of the recipe, by name; also ``weights``, ``source_size`` and
+                ``target_size``.
 
         Raises:
-            UnknownNameError: an unknown model, method or setting; the message lists the known ones.
+            UnknownNameError: an unknown model, method, stage or setting; the message lists the known ones.
         """
-        profile = self.profile
-        recipe = Recipe(steps=profile.steps, batch_size=profile.batch_size, evaluate_every=profile.evaluate_every)
-        weights = changes.pop("weights", profile.weights)
         chosen = create_method(method) if isinstance(method, str) else method
-        of_method, of_recipe = _sort_settings(chosen, changes)
+        fields = self.plan(model, chosen.name, stage)
+        if isinstance(method, str):
+            own = {name: field.value for name, field in fields.items() if field.kind == "method"}
+            chosen = settings.with_settings(chosen, _those_of(type(chosen), own))
+        of_method, of_recipe, of_inputs = _sort_settings(chosen, changes)
+        asked = {name: field.value for name, field in fields.items() if not field.kind}
         chosen = settings.with_settings(chosen, of_method)
+        recipe = settings.with_settings(Recipe(), _those_of(Recipe, asked) | of_recipe)
+        inputs = settings.with_settings(Inputs(), _those_of(Inputs, asked) | of_inputs)
+        wanted = asked.get("source_split", "train")
+        split = wanted if wanted in splits_of(self.pair.source, self.data) else "train"
         streams = {
-            SOURCE: lambda: self.source("train"),
-            TARGET: lambda: self.target("train"),
-            LABELLED_TARGET: lambda: self.target("train"),
+            SOURCE: lambda: _with_labels(self.source(split, inputs.source_size), "the source"),
+            TARGET: lambda: self.unlabelled_target(inputs.target_size),
+            LABELLED_TARGET: lambda: _with_labels(
+                self.target("train", inputs.target_size), f"the target of method {chosen.name}"
+            ),
         }
+        if self.unlabelled:
+            self.unlabelled_target(inputs.target_size)  # raises, also where no stream draws from it
+            if TARGET not in chosen.streams:
+                log.warning("method %s uses no unlabelled pictures; %s changes nothing", chosen.name, self.unlabelled)
         return Experiment(
             model=model,
             method=chosen,
-            recipe=settings.with_settings(recipe, of_recipe),
+            recipe=recipe,
             seed=self.seed,
             datasets={stream: streams[stream]() for stream in chosen.streams},
-            validation=self._target_if_there("val"),
-            report=self._target_if_there(self.report_split),
-            weights=weights,
+            validation=self._target_if_there("val", inputs.target_size),
+            report=self._target_if_there(self.report_split, inputs.target_size),
+            weights=inputs.weights,
         )
 
     def train(self, model: str = "bisenet", method: str | Method = "source-only", **changes: Any) -> Run:
@@ -195,12 +270,21 @@ class Lab:
         return predict_labels(run.load_model().to(choose_device(self.device)), samples)
 
 
-def _sort_settings(method: Method, changes: Mapping[str, Any]) -> tuple[dict, dict]:
-    """Which settings are the method's, which the recipe's."""
-    of_method, of_recipe = settings.names(type(method)), settings.names(Recipe)
-    if unknown := [name for name in changes if name not in (*of_method, *of_recipe)]:
-        raise UnknownNameError("setting", unknown[0], [*of_method, *of_recipe, "weights"])
-    return (
-        {name: value for name, value in changes.items() if name in of_method},
-        {name: value for name, value in changes.items() if name not in of_method},
+def _with_labels(dataset: SegmentationDataset, what: str) -> SegmentationDataset:
+    if not labelled(dataset):
+        raise LabError(f"{dataset.name} has no labels, but {what} needs them; name a data set that has label maps")
+    return dataset
+
+
+def _those_of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in settings.names(cls) if name in values}
+
+
+def _sort_settings(method: Method, changes: Mapping[str, Any]) -> tuple[dict, dict, dict]:
+    """Which settings are the method's, which the recipe's, which neither's; one that is two's is the first's."""
+    known = {name: cls for cls in (Inputs, Recipe, type(method)) for name in settings.names(cls)}
+    if unknown := [name for name in changes if name not in known]:
+        raise UnknownNameError("setting", unknown[0], known)
+    return tuple(
+        {name: value for name, value in changes.items() if known[name] is cls} for cls in (type(method), Recipe, Inputs)
     )

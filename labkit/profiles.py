@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labkit.errors import LabError, UnknownNameError
+from labkit.papers.recipes import Field, data_of, recipe, stage_of, steps_of
+
+PAPER = "paper"
+"""The profile in which a paper's own recipe decides, instead of one budget for all."""
+
+PAPER_TARGETS = ("cityscapes", "cityscapes-loda")
+"""The target of all four papers, whole and as loda2025 divides it; on other data their sizes take the pair's shape."""
 
 
 @dataclass(frozen=True)
 class Profile:
     """A budget: how large the pictures, how many, how long.
+
+    In the profile ``paper`` the numbers here are those of BiSeNet on the target's labels; what is trained is decided by
+    :func:`plan`.
 
     Attributes:
         name, title: key, and what it is for.
@@ -75,7 +85,7 @@ PROFILES: dict[str, Profile] = {
             workers=2,
         ),
         Profile(
-            name="paper",
+            name=PAPER,
             title="the published schedule: 512×1024, batch 4, 50 epochs of Cityscapes' size (baitan2025 §4.2)",
             height=512,
             steps=50 * 2975 // 4,
@@ -140,6 +150,61 @@ def pair_of(source: str, target: str) -> Pair:
         if (pair.source, pair.target) == (source, target):
             return pair
     return Pair(f"{source}-to-{target}", f"{source} → {target}", source, target, 2, "val")
+
+
+def divided(pair: Pair, profile: Profile, paper: str) -> Pair:
+    """The pair with its data sets divided as the paper does; in other profiles than ``paper`` the pair itself."""
+    if profile.name != PAPER:
+        return pair
+    return replace(pair, source=data_of(paper, pair.source), target=data_of(paper, pair.target))
+
+
+def plan(
+    profile: Profile, pair: Pair, paper: str, *, stage: str | None = None, model: str = "", method: str = ""
+) -> dict[str, Field]:
+    """What a training is asked for, field by field, each with where it comes from.
+
+    In the profile ``paper``: the paper's recipe for the stage, with ``steps`` as printed or counted
+    (:func:`labkit.papers.recipes.steps_of`: epochs × images as the paper counts them, whatever data is at hand), and an
+    evaluation each epoch. In the others: the budget, and no word of the paper's.
+
+    Args:
+        profile, pair: budget and domains.
+        paper: whose recipe.
+        stage: one of its stages; by default the one that trains ``method``.
+        model, method: names, for what depends on them.
+
+    Raises:
+        UnknownNameError: an unknown paper or stage; the message lists the known ones.
+    """
+    if profile.name != PAPER:
+        size = profile.height, _width(profile.height, pair)
+        values = {
+            "source_size": size,
+            "target_size": size,
+            "steps": profile.steps,
+            "batch_size": profile.batch_size,
+            "weights": profile.weights,
+            "workers": profile.workers,
+            "evaluate_every": profile.evaluate_every,
+        }
+        return {name: Field(value, ours=True, reason=f"profile {profile.name}") for name, value in values.items()}
+    fields = recipe(paper, stage or stage_of(paper, method), model=model, source=pair.source, method=method)
+    if pair.target not in PAPER_TARGETS:
+        for name in ("source_size", "target_size"):
+            height, printed = fields[name].value[0], fields[name].value
+            size, reason = (height, _width(height, pair)), f"the shape of {pair.title}"
+            fields[name] = Field(size, fields[name].section, ours=True, reason=reason, printed=printed)
+    every = Field(profile.evaluate_every, ours=True, reason="the paper does not say")
+    if "epochs" in fields:
+        images, batch = fields["images"].value, fields["batch_size"].value
+        every = Field(images // batch, ours=True, reason="once an epoch")
+    return fields | {"steps": steps_of(fields), "evaluate_every": every}
+
+
+def _width(height: int, pair: Pair) -> int:
+    """The width of pictures of that height, a multiple of 8."""
+    return round(height * pair.aspect / 8) * 8
 
 
 def check_seed(seed: object) -> int:

@@ -52,6 +52,68 @@ def test_parameters(model):
     assert live + fc == PUBLISHED
 
 
+CONVOLUTIONS = {
+    # name: (weight, with bias, size of its output for a picture of 512×1024), by hand from the description
+    "spatial_path.0.0": ((64, 3, 3, 3), False, (256, 512)),
+    "spatial_path.1.0": ((128, 64, 3, 3), False, (128, 256)),
+    "spatial_path.2.0": ((256, 128, 3, 3), False, (64, 128)),
+    "context_path.backbone.conv1": ((64, 3, 7, 7), False, (256, 512)),
+    "context_path.backbone.layer1.0.conv1": ((64, 64, 3, 3), False, (128, 256)),
+    "context_path.backbone.layer1.0.conv2": ((64, 64, 3, 3), False, (128, 256)),
+    "context_path.backbone.layer1.1.conv1": ((64, 64, 3, 3), False, (128, 256)),
+    "context_path.backbone.layer1.1.conv2": ((64, 64, 3, 3), False, (128, 256)),
+    "context_path.backbone.layer2.0.conv1": ((128, 64, 3, 3), False, (64, 128)),
+    "context_path.backbone.layer2.0.conv2": ((128, 128, 3, 3), False, (64, 128)),
+    "context_path.backbone.layer2.0.downsample.0": ((128, 64, 1, 1), False, (64, 128)),
+    "context_path.backbone.layer2.1.conv1": ((128, 128, 3, 3), False, (64, 128)),
+    "context_path.backbone.layer2.1.conv2": ((128, 128, 3, 3), False, (64, 128)),
+    "context_path.backbone.layer3.0.conv1": ((256, 128, 3, 3), False, (32, 64)),
+    "context_path.backbone.layer3.0.conv2": ((256, 256, 3, 3), False, (32, 64)),
+    "context_path.backbone.layer3.0.downsample.0": ((256, 128, 1, 1), False, (32, 64)),
+    "context_path.backbone.layer3.1.conv1": ((256, 256, 3, 3), False, (32, 64)),
+    "context_path.backbone.layer3.1.conv2": ((256, 256, 3, 3), False, (32, 64)),
+    "context_path.backbone.layer4.0.conv1": ((512, 256, 3, 3), False, (16, 32)),
+    "context_path.backbone.layer4.0.conv2": ((512, 512, 3, 3), False, (16, 32)),
+    "context_path.backbone.layer4.0.downsample.0": ((512, 256, 1, 1), False, (16, 32)),
+    "context_path.backbone.layer4.1.conv1": ((512, 512, 3, 3), False, (16, 32)),
+    "context_path.backbone.layer4.1.conv2": ((512, 512, 3, 3), False, (16, 32)),
+    "context_path.attention16.conv": ((256, 256, 1, 1), True, (1, 1)),
+    "context_path.attention32.conv": ((512, 512, 1, 1), True, (1, 1)),
+    "fusion.block.0": ((19, 1024, 3, 3), False, (64, 128)),
+    "fusion.attention.0": ((19, 19, 1, 1), True, (1, 1)),
+    "fusion.attention.2": ((19, 19, 1, 1), True, (1, 1)),
+    "classifier": ((19, 19, 1, 1), True, (512, 1024)),
+    "auxiliary16": ((19, 256, 1, 1), True, (64, 128)),
+    "auxiliary32": ((19, 512, 1, 1), True, (64, 128)),
+}
+NOT_NORMALISED = {"fusion.attention.0", "fusion.attention.2", "classifier", "auxiliary16", "auxiliary32"}
+
+
+def test_every_layer_and_its_output():
+    """Weights, biases, batch norms and output sizes, one by one; nothing beside them has a parameter."""
+    with torch.device("meta"):
+        model = create_model("bisenet")
+    sizes, parameters, norms = {}, {}, []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _, x, y, name=name: sizes.update({name: tuple(y.shape[1:])}))
+    output = model.train()(torch.empty(2, 3, 512, 1024, device="meta"))
+    for name, (weight, bias, size) in CONVOLUTIONS.items():
+        assert sizes.pop(name) == (weight[0], *size), name
+        parameters[f"{name}.weight"] = weight
+        if bias:
+            parameters[f"{name}.bias"] = weight[:1]
+        if name not in NOT_NORMALISED:
+            norms.append(weight[0])
+    assert sizes == {}
+    assert {maps.shape for maps in (output.logits, *output.auxiliary)} == {(2, 19, 512, 1024)}
+    own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    assert {name: shape for name, shape in own.items() if name in parameters} == parameters
+    others = [shape for name, shape in own.items() if name not in parameters]
+    assert sorted(others) == sorted((width,) for width in norms for _ in ("scale", "shift"))
+    assert [module.num_features for module in model.modules() if isinstance(module, nn.BatchNorm2d)] == norms
+
+
 def test_multiply_adds_of_evaluation_at_the_published_size(model):
     counts = multiply_adds(model.eval(), (1, 3, 512, 1024))
     assert sum(counts.values()) == MACS
@@ -67,7 +129,7 @@ def test_shapes_in_evaluation(model):
     assert shapes == {
         "spatial": (2, 256, 12, 24),
         "context16": (2, 256, 6, 12),
-        "context32": (2, 512, 3, 6),
+        "backbone": (2, 512, 3, 6),
         "fused": (2, 19, 12, 24),
     }
 
@@ -106,7 +168,7 @@ def test_features_are_the_backbones_own(model):
         features = model.eval()(x).features
         y = nn.Sequential(*list(referee.eval().children())[:-3])(x)
         torch.testing.assert_close(features["context16"], y)
-        torch.testing.assert_close(features["context32"], referee.layer4(y))
+        torch.testing.assert_close(features["backbone"], referee.layer4(y))
 
 
 def test_attention_refinement_spelled_out():
@@ -148,9 +210,9 @@ def test_the_paths_meet_as_described(model):
     with torch.no_grad():
         output = model.eval()(x)
         features = output.features
-        tail = features["context32"].flatten(2).mean(2)[:, :, None, None]
+        tail = features["backbone"].flatten(2).mean(2)[:, :, None, None]
         at_16 = path.attention16(features["context16"])
-        at_32 = path.attention32(features["context32"]) * tail
+        at_32 = path.attention32(features["backbone"]) * tail
         at_16, at_32 = (nn.Upsample((8, 12), mode="bilinear")(maps) for maps in (at_16, at_32))
         whole = nn.Upsample(scale_factor=8, mode="bilinear")
         fused = model.fusion(torch.cat([features["spatial"], at_16, at_32], dim=1))

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from labkit import doctor
 from labkit.data import cache, catalog
 from labkit.data.cache import INDEX, Cached, StaleCacheError, build, open_cache
 from labkit.data.camvid import CamVid
@@ -516,3 +517,70 @@ def test_nothing_damaged_is_taken_over(source, tmp_path):
     change(source / "train" / "000.png")
     with pytest.raises(LabError, match=r"damaged \(picture 9\); remove this folder"):
         build(str(source), folder, SIZE, jobs=1)
+
+
+# --- without the files -----------------------------------------------------------------------------------------------
+
+
+def test_a_standalone_cache_is_used_without_the_files(source, tmp_path):
+    root, folder = tmp_path / "data", tmp_path / "data" / "cache" / "camvid-16x24"
+    build("camvid", folder, SIZE, jobs=1, root=root)
+    before = content(folder)
+    expected = {split: CamVid(source, split, SIZE, count=count) for split, count in (("train", 5), ("val", None))}
+    samples = {split: [data[i] for i in range(len(data))] for split, data in expected.items()}
+    names = {split: data.fingerprint() for split, data in expected.items()}
+    assert build("camvid", folder, SIZE, standalone=True, root=root).decoded == 0  # only the word that it is one
+    assert {name for name, data in content(folder).items() if data != before[name]} == {INDEX}
+    shutil.rmtree(source)
+    (tmp_path / "drive").mkdir()
+    root.rename(tmp_path / "drive" / "data")
+    root = tmp_path / "drive" / "data"
+    assert catalog.splits_of("camvid", root) == ("train", "val")
+    assert catalog.splits_of(str(root / "cache" / "camvid-16x24")) == ("train", "val")
+    assert [check.message for check in doctor._data(root) if check.name == "data camvid"] == [
+        f"standalone cache: {root / 'cache' / 'camvid-16x24'}"
+    ]
+    for split, count in (("train", 5), ("val", None)):
+        by_name = catalog.open_dataset("camvid", split, SIZE, count=count, root=root)
+        by_folder = catalog.open_dataset(str(root / "cache" / "camvid-16x24"), split, count=count)
+        for cached in (by_name, by_folder, pickle.loads(pickle.dumps(by_name))):
+            assert isinstance(cached, Cached) and len(cached) == len(samples[split])
+            assert (cached.name, cached.split, cached.evaluation) == ("CamVid", split, "miou11")
+            assert cached.fingerprint() == names[split]  # a run has the same name here and there
+            for i, sample in enumerate(samples[split]):
+                np.testing.assert_array_equal(cached[i].image, sample.image)
+                np.testing.assert_array_equal(cached[i].label, sample.label)
+                assert cached[i].name == sample.name
+    with pytest.raises(UnknownNameError, match="split of CamVid 'test'; known: train, val"):
+        catalog.open_dataset("camvid", "test", SIZE, root=root)
+    with pytest.raises(LabError, match=r"CamVid was not found: .* only caches without it \(camvid-16x24\)"):
+        catalog.open_dataset("camvid", "train", (8, 12), root=root)
+    with pytest.raises(LabError, match="count must be at least 1"):
+        catalog.open_dataset("camvid", "train", SIZE, count=0, root=root)
+
+
+def test_runs_of_a_standalone_cache_are_those_of_the_files(source, tmp_path):
+    def described():
+        lab = Lab("smoke", Pair("photographs", "", "camvid", "camvid", 1.5, "val"), data=tmp_path / "data")
+        return lab.size, lab.experiment("bisenet", "oracle").describe()
+
+    size, before = described()
+    build(
+        "camvid", cache.default_folder("camvid", size, tmp_path / "data"), size, standalone=True, root=tmp_path / "data"
+    )
+    shutil.rmtree(source)
+    assert described()[1] == before
+
+
+def test_while_the_files_are_there_by_name_they_are_compared_with(source, tmp_path, caplog):
+    root = tmp_path / "data"
+    build("camvid", cache.default_folder("camvid", SIZE, root), SIZE, jobs=1, root=root, standalone=True)
+    change(source / "train" / "003.png")
+    assert type(catalog.open_dataset("camvid", "train", SIZE, root=root)) is CamVid and "003.png" in caplog.text
+    assert isinstance(catalog.open_dataset(str(cache.default_folder("camvid", SIZE, root)), "train"), Cached)
+    report = build("camvid", cache.default_folder("camvid", SIZE, root), SIZE, jobs=1, root=root)
+    assert report.decoded == 1  # and an ordinary cache again
+    shutil.rmtree(source)
+    with pytest.raises(LabError, match=r"with --standalone, it is used without"):
+        catalog.open_dataset(str(cache.default_folder("camvid", SIZE, root)), "val")
+    assert catalog.splits_of("camvid", root) == ()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from labkit import labels, sources
-from labkit.data import catalog
+from labkit.data import catalog, formats
 from labkit.data.camvid import ATTRIBUTION, CamVid
 from labkit.data.camvid_download import MANIFEST
 from labkit.data.dataset import SegmentationDataset
@@ -94,14 +94,17 @@ def test_what_is_wrong_is_named(tmp_path):
 def test_found_by_name_by_folder_and_not_at_all(tmp_path, monkeypatch):
     write_pair(tmp_path / "CamVid", "train", "a", [[0, 1]])
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path))
-    assert {key: path.resolve().name.lower() for key, path in catalog.found_datasets().items()} == {"camvid": "camvid"}
+    assert {key: path.resolve().name.lower() for key, path in formats.found_datasets().items()} == {"camvid": "camvid"}
     assert len(catalog.open_dataset("camvid")) == 1
     assert len(catalog.open_dataset(str(tmp_path / "CamVid"), "train", (2, 2))) == 1
     with pytest.raises(LabError, match=r"labkit data get camvid"):
         catalog.open_dataset("camvid", root=tmp_path / "elsewhere")
     with pytest.raises(LabError, match=r"Cityscapes was not found.*register at www\.cityscapes-dataset\.com"):
         catalog.open_dataset("cityscapes")
-    with pytest.raises(UnknownNameError, match=r"unknown data set 'camvit'; known: camvid, cityscapes, gta5"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"unknown data set 'camvit'; known: camvid, cityscapes, cityscapes-extra, cityscapes-loda, gta5",
+    ):
         catalog.open_dataset("camvit")
     with pytest.raises(LabError, match=r"one level deeper; name .*CamVid instead"):
         catalog.open_dataset(str(tmp_path))
@@ -120,7 +123,7 @@ def test_the_packaged_list_is_the_full_set():
 def test_how_the_files_came_here_decides_no_number():
     modules = set(sources.closure(["labkit.data.camvid"]))
     assert {"labkit.data.camvid", "labkit.data.pairs", "labkit.labels"} <= modules
-    getting = {"camvid_download", "download", "catalog", "check", "export"}
+    getting = {"camvid_download", "download", "catalog", "formats", "check", "export"}
     assert not modules & {f"labkit.data.{name}" for name in getting}
 
 

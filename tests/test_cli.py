@@ -24,7 +24,8 @@ from torch import nn
 
 from labkit import cli, progress
 from labkit.data import camvid_download, download
-from labkit.data.catalog import FORMATS, known_names
+from labkit.data.catalog import known_names
+from labkit.data.formats import FORMATS
 from labkit.evaluation.prediction_images import predict_image
 from labkit.labels import CLASS_NAMES, EVALUATIONS, TRAIN_ID_TO_ID, colorize
 from labkit.methods.registry import METHODS
@@ -277,7 +278,8 @@ def test_data_check_of_what_is_no_such_data_set(tmp_path):
     root = make_camvid(tmp_path / "camvid")
     value = answer("data", "check", root, "--dataset", "cityscapes", code=1)
     assert value["bad"][0]["file"] == str(root) and "like CamVid" in value["bad"][0]["reason"]
-    assert "known: camvid, cityscapes, gta5, synthia" in refused("data", "check", root, "--dataset", "kitti")
+    known = "known: camvid, cityscapes, cityscapes-extra, gta5, pictures, synthia"
+    assert known in refused("data", "check", root, "--dataset", "kitti")
     assert "no such folder" in refused("data", "check", tmp_path / "nowhere")
     assert "is not a folder" in refused("data", "check", write_png(tmp_path / "a.png", [[0]]))
 

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from labkit.errors import LabError
+from labkit.evaluation import folders
 from labkit.evaluation.confusion import VOID, confusion_counts, iou, merge_counts
 from labkit.evaluation.folders import score_folders
 from labkit.evaluation.scores import Scores
@@ -155,6 +156,32 @@ def test_counts_equal_cityscapesscripts_to_the_pixel(tmp_path, encoding):
     for name, value in scores.iou.items():
         label = int(ids[CLASS_NAMES.index(name)])
         assert value == pytest.approx(referee.getIouScoreForLabel(label, matrix, referee.args), abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), size=st.tuples(st.integers(1, 9), st.integers(1, 9)), at_once=st.integers(1, 100))
+def test_files_are_counted_as_maps_are(data, size, at_once):
+    """Any stored numbers at any size, counted whole or in parts, as pixel by pixel on the device."""
+    from labkit.labels import CITYSCAPES_TO_TRAIN
+
+    said, truth = (data.draw(arrays(np.uint8, size, elements=st.integers(0, 255))) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folders, "_AT_ONCE", at_once)
+        stored = folders._count_stored(said, truth)
+    expected = np.zeros((256, 256), np.int64)
+    np.add.at(expected, (truth, said), 1)
+    np.testing.assert_array_equal(stored, expected)
+    np.testing.assert_array_equal(folders._by_train_id(stored, "trainIds"), counts_of(said, truth))
+    mapped = counts_of(CITYSCAPES_TO_TRAIN[said], CITYSCAPES_TO_TRAIN[truth])
+    np.testing.assert_array_equal(folders._by_train_id(stored, "ids"), mapped)
+
+
+def test_many_pixels_of_one_pair_are_counted_exactly():
+    """More than float32 can count one by one."""
+    side = 4100
+    assert side * side > 2**24 > folders._AT_ONCE
+    stored = folders._count_stored(np.full((side, side), 7, np.uint8), np.full((side, side), 11, np.uint8))
+    assert stored[11, 7] == stored.sum() == side * side
 
 
 def test_evaluate_equals_cityscapesscripts_on_full_size_labels(tmp_path):

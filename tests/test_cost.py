@@ -36,25 +36,57 @@ def bisenet_layers():
     yield (19, 19, 1, 512, 1024, False)
 
 
-def deeplabv2_layers():
-    yield (3, 64, 7, 256, 512, True)
+def bottlenecks(blocks, sizes):
+    """The convolutions of a ResNet's four stages of bottlenecks; ``sizes`` are that of their input, and theirs."""
     inputs = 64
-    before = (129, 257)
-    for width, blocks, size in ((64, 3, (129, 257)), (128, 4, (65, 129)), (256, 23, (65, 129)), (512, 3, (65, 129))):
-        for block in range(blocks):
+    for width, number, before, size in zip((64, 128, 256, 512), blocks, sizes[:-1], sizes[1:], strict=True):
+        for block in range(number):
             yield (inputs, width, 1, *(before if block == 0 else size), True)
             yield (width, width, 3, *size, True)
             yield (width, 4 * width, 1, *size, True)
             if block == 0:
                 yield (inputs, 4 * width, 1, *size, True)
             inputs = 4 * width
-        before = size
+
+
+def deeplabv2_layers():
+    yield (3, 64, 7, 256, 512, True)
+    yield from bottlenecks((3, 4, 23, 3), [(129, 257)] * 2 + [(65, 129)] * 3)
     yield from [(2048, 19, 3, 65, 129, False)] * 4
 
 
+def deeplabv3_layers():
+    yield (3, 64, 7, 256, 512, True)
+    yield from bottlenecks((3, 4, 6, 3), [(128, 256)] * 2 + [(64, 128)] * 3)
+    yield (2048, 256, 1, 64, 128, True)
+    yield from [(2048, 256, 3, 64, 128, True)] * 3
+    yield (2048, 256, 1, 1, 1, True)
+    yield (5 * 256, 256, 1, 64, 128, True)
+    yield from ((256, 256, 3, 64, 128, True), (256, 19, 1, 64, 128, False))
+
+
+def unet_layers():
+    yield (3, 64, 7, 256, 512, True)
+    yield from bottlenecks((3, 4, 6, 3), [(128, 256)] * 2 + [(64, 128), (32, 64), (16, 32)])
+    inputs, height = 2048, 32
+    for beside, outputs in ((1024, 256), (512, 128), (256, 64), (64, 32), (0, 16)):
+        yield (inputs + beside, outputs, 3, height, 2 * height, True)
+        yield (outputs, outputs, 3, height, 2 * height, True)
+        inputs, height = outputs, 2 * height
+    yield (16, 19, 3, 512, 1024, False)
+
+
+LAYERS = {
+    "bisenet": bisenet_layers,
+    "deeplabv2": deeplabv2_layers,
+    "deeplabv3": deeplabv3_layers,
+    "unet": unet_layers,
+}
 RESIZED = {
     "bisenet": ((256, 64, 128), (512, 64, 128), (19, 512, 1024)),
     "deeplabv2": ((19, 512, 1024),),
+    "deeplabv3": ((256, 64, 128), (19, 512, 1024)),
+    "unet": (),  # to the nearest
 }
 PUBLISHED = {
     "bisenet": (12_068_672, 12_581_672, "25.78", ("25.632", "0.082", "0.065")),
@@ -62,20 +94,36 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize(("name", "layers"), [("bisenet", bisenet_layers), ("deeplabv2", deeplabv2_layers)])
-def test_the_published_costs(name, layers):
-    """Against formulas by hand, layer by layer, and against what the paper prints."""
+@pytest.mark.parametrize("name", LAYERS)
+def test_multiply_adds_against_formulas_by_hand(name):
+    """Layer by layer, from the descriptions."""
+    assert multiply_adds(outline(name), (512, 1024)) == {
+        "convolution": sum(i * o * k * k * h * w for i, o, k, h, w, _ in LAYERS[name]()),
+        "batch norm": sum(2 * o * h * w for _, o, _, h, w, norm in LAYERS[name]() if norm),
+        "bilinear": sum(4 * math.prod(shape) for shape in RESIZED[name]),
+    }
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_costs(name):
     model = outline(name)
     live, published, total, kinds = PUBLISHED[name]
     assert count_parameters(model) == (live, published)
     macs = multiply_adds(model, (512, 1024))
-    assert macs == {
-        "convolution": sum(i * o * k * k * h * w for i, o, k, h, w, _ in layers()),
-        "batch norm": sum(2 * o * h * w for _, o, _, h, w, norm in layers() if norm),
-        "bilinear": sum(4 * math.prod(shape) for shape in RESIZED[name]),
-    }
     assert f"{sum(macs.values()) / 1e9:.2f}" == total
     assert tuple(f"{value / 1e9:.3f}" for value in macs.values()) == kinds
+
+
+@pytest.mark.parametrize(("name", "heads"), [("bisenet", 256 * 19 + 19 + 512 * 19 + 19), ("deeplabv3", 2_364_691)])
+def test_heads_for_training_only_are_live_parameters_without_multiply_adds(name, heads):
+    model = outline(name)
+    live, macs = count_parameters(model).live, multiply_adds(model, (64, 64))
+    if name == "bisenet":
+        del model.auxiliary16, model.auxiliary32
+    else:
+        del model.aux_classifier
+    assert count_parameters(model).live == live - heads
+    assert multiply_adds(model, (64, 64)) == macs
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -137,7 +185,7 @@ class Clock:
     def __init__(self, monkeypatch, seconds):
         self.now, self.pending, self.seconds = 1000.0, 0.0, iter(seconds)
         monkeypatch.setattr(cost.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(cost, "_wait_for", self.wait)
+        monkeypatch.setattr(cost, "wait_for", self.wait)
 
     def wait(self, device):
         self.now, self.pending = self.now + self.pending, 0.0
@@ -182,9 +230,9 @@ def test_one_pass_has_no_deviation(monkeypatch):
 def test_an_accelerator_is_waited_for(monkeypatch, kind, module):
     waited = []
     monkeypatch.setattr(module, "synchronize", lambda *device: waited.append(device))
-    cost._wait_for(CPU)
+    cost.wait_for(CPU)
     assert waited == []
-    cost._wait_for(torch.device(kind))
+    cost.wait_for(torch.device(kind))
     assert len(waited) == 1
 
 

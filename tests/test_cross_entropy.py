@@ -98,6 +98,37 @@ def test_half_precision_extremes_stay_finite(dtype):
     assert cross_entropy(logits, torch.zeros_like(labels)).item() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_all_ignored_in_half_precision_is_zero_and_connected(dtype):
+    logits, labels = example(1, ignored=1.0)
+    logits = logits.to(dtype).requires_grad_()
+    loss = cross_entropy(logits, labels) + auxiliary_cross_entropy((logits, logits), labels)
+    loss.backward()
+    assert loss.item() == 0 and loss.dtype == torch.float32
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_largest_float16_logits(right):
+    """±65504 in a picture of which one pixel counts, and 2¹⁸ others: neither sum nor mean leaves the range."""
+    top = torch.finfo(torch.float16).max
+    logits = torch.full((1, 19, 512, 512), -top, dtype=torch.float16)
+    logits[:, 4] = top
+    logits.requires_grad_()
+    for labels in (torch.full((1, 512, 512), 4 if right else 5), torch.full((1, 512, 512), 255)):
+        labels[0, 7, 9] = 4 if right else 5
+        loss = cross_entropy(logits, labels)
+        assert loss.item() == (0 if right else 2 * top)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        valid = (labels != 255).sum()
+        expected = torch.zeros(19, dtype=torch.float16)
+        if not right:  # softmax minus one-hot, divided by the number of valid pixels
+            expected[4], expected[5] = 1 / valid, -1 / valid
+        assert gradient.dtype == torch.float16
+        torch.testing.assert_close(gradient[0, :, 7, 9], expected)
+        assert gradient.isfinite().all()
+
+
 def test_autocast_changes_nothing():
     logits, labels = example(5)
     expected = cross_entropy(logits.bfloat16().float(), labels)

@@ -98,6 +98,26 @@ def test_stride_rate_and_padding_of_every_convolution(outline):
     assert found == expected
 
 
+def test_every_convolutions_output_at_the_published_size(outline):
+    """512×1024, with max pooling that rounds up: 129×257 at 1/4, 65×129 at 1/8 and from there on."""
+    sizes = {}
+    handles = [
+        module.register_forward_hook(lambda _, x, y, name=name: sizes.update({name: tuple(y.shape[1:])}))
+        for name, module in outline.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    outline.eval()(torch.empty(1, 3, 512, 1024, device="meta"))
+    for handle in handles:
+        handle.remove()
+    expected = {"backbone.conv1": (64, 256, 512)}
+    for name, shape in described_shapes(19).items():
+        place = name.removesuffix(".weight")
+        if len(shape) == 4 and place != "backbone.conv1":
+            before_the_stride = place.startswith("backbone.layer1.") or place == "backbone.layer2.0.conv1"
+            expected[place] = (shape[0], *((129, 257) if before_the_stride else (65, 129)))
+    assert sizes == expected
+
+
 def test_the_head_sums_all_four_branches():
     """A single bright cell shows each kernel, at its rate, and in the middle the sum of all four."""
     head = AtrousPyramid(2, 3)
@@ -143,13 +163,13 @@ def test_features_against_torchvisions_network(model):
         features = model(x).features
     assert third.shape[-2:] == (8, 10)
     torch.testing.assert_close(features["layer3"], third, rtol=1e-4, atol=1e-4 * third.abs().max().item())
-    torch.testing.assert_close(features["layer4"], last, rtol=1e-4, atol=1e-4 * last.abs().max().item())
+    torch.testing.assert_close(features["backbone"], last, rtol=1e-4, atol=1e-4 * last.abs().max().item())
 
 
 def test_logits_are_the_summed_branches_resized(model):
     with torch.no_grad():
         output = model(images(1, 3, 40, 64))
-        coarse = sum(branch(output.features["layer4"]) for branch in model.head.branches)
+        coarse = sum(branch(output.features["backbone"]) for branch in model.head.branches)
     torch.testing.assert_close(output.features["coarse"], coarse)
     up = nn.Upsample(size=(40, 64), mode="bilinear", align_corners=False)
     torch.testing.assert_close(output.logits, up(coarse))
@@ -165,7 +185,7 @@ def test_shapes_at_any_size(outline, size, at_8, training):
     assert output.logits.shape == (2, 19, *size)
     assert output.auxiliary == ()
     shapes = {name: tuple(maps.shape) for name, maps in output.features.items()}
-    assert shapes == {"layer3": (2, 1024, *at_8), "layer4": (2, 2048, *at_8), "coarse": (2, 19, *at_8)}
+    assert shapes == {"layer3": (2, 1024, *at_8), "backbone": (2, 2048, *at_8), "coarse": (2, 19, *at_8)}
 
 
 def test_every_parameter_is_alive_and_one_image_trains():

@@ -35,12 +35,12 @@ def test_moments_are_those_of_the_layers_input(squares):
 
 def test_pooled_features_are_means_over_positions(squares):
     model, data = create_model("bisenet", seed=0), squares(count=5)
-    pooled = pooled_features(model, data, "context32", limit=2)
+    pooled = pooled_features(model, data, "backbone", limit=2)
     with torch.inference_mode():
-        one = model.eval()(normalize(to_float(to_batch([data[2]]).images))).features["context32"]
+        one = model.eval()(normalize(to_float(to_batch([data[2]]).images))).features["backbone"]
     assert pooled.shape == (2, 512)
     np.testing.assert_allclose(pooled[1], one.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
-    with pytest.raises(UnknownNameError, match=r"known: .*context32"):
+    with pytest.raises(UnknownNameError, match=r"known: .*backbone"):
         pooled_features(model, data, "conv7")
 
 

@@ -59,7 +59,7 @@ def test_a_recorded_sweep_is_shown_with_spread_and_provenance(outcome):
 
 
 def test_an_unknown_sweep_lists_the_known():
-    with pytest.raises(UnknownNameError, match=r"known: baitan2025\.table2"):
+    with pytest.raises(UnknownNameError, match=r"known: baitan2025\.table1, baitan2025\.table2"):
         report.sweep("baitan2025.table99", "minicity", "smoke", [0])
     wrong = CliRunner().invoke(cli.main, ["sweep", "baitan2025.table2", "--seeds", "one"])
     assert wrong.exit_code == 2 and "whole numbers" in wrong.output

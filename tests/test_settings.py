@@ -39,11 +39,11 @@ def test_a_wrong_setting_is_refused_with_what_there_is(change, message):
 
 def test_methods_check_their_hyperparameters():
     assert create_method("source-only", beta="0.1").beta == 0.1
-    with pytest.raises(UnknownNameError, match="known: beta"):
-        create_method("source-only", gamma=2)
+    with pytest.raises(UnknownNameError, match="known: beta, dice, gamma"):
+        create_method("source-only", gama=2)
     with pytest.raises(LabError, match="beta=-1"):
         create_method("oracle", beta=-1)
-    with pytest.raises(UnknownNameError, match="known: oracle, source-only"):
+    with pytest.raises(UnknownNameError, match=r"known: .*oracle, source-only"):
         create_method("magic")
 
 

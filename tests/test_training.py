@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from labkit.errors import LabError
+from labkit.errors import LabError, UnknownNameError
 from labkit.methods.supervised import Oracle, SourceOnly
 from labkit.models.output import SegmentationOutput
+from labkit.settings import with_settings
 from labkit.training.devices import make_fabric, precision_for
 from labkit.training.loop import LOG_EVERY, NonFiniteLoss, Trainer
 from labkit.training.method import Batch, Method, Objective, Term
 from labkit.training.recipe import Recipe
-from labkit.training.schedule import poly, set_learning_rate
+from labkit.training.schedule import constant, poly, set_learning_rate
 from labkit.training.streams import BatchIndices, batches
 
 
@@ -76,10 +78,24 @@ def test_poly_against_the_printed_formula():
         assert 2.5e-2 * poly(t, 300, 0.9) == pytest.approx(2.5e-2 * (1 - t / 300) ** 0.9, rel=1e-12)
 
 
-def test_warmup_rises_to_the_poly_schedule():
-    factors = [poly(step, 1000, 0.9, warmup=100) for step in range(200)]
-    assert factors[0] == pytest.approx(0.01) and factors[49] == pytest.approx(0.5 * poly(49, 1000))
-    assert factors[99:] == [poly(step, 1000) for step in range(99, 200)]
+def test_warmup_and_poly_against_the_printed_formula():
+    # yan2022 §IV-C: 100 iterations of warm-up, then (1 − (iter − warm_iter)/(total_iter − warm_iter))^0.9
+    factors = [poly(step, 20_000, 0.9, warmup=100) for step in range(20_000)]
+    assert factors[0] == pytest.approx(0.01) and factors[49] == pytest.approx(0.5) and factors[99] == factors[100] == 1
+    for step in (101, 5_000, 19_999):
+        assert factors[step] == pytest.approx((1 - (step - 100) / (20_000 - 100)) ** 0.9, rel=1e-12)
+
+
+def test_a_warmup_longer_than_the_training_only_rises():
+    factors = [poly(step, 8, warmup=100) for step in range(8)]
+    assert factors == [pytest.approx((step + 1) / 100) for step in range(8)]
+
+
+def test_a_constant_rate_stays(squares):
+    assert {constant(step) for step in range(50)} == {1.0}  # loda2025 §3: no scheduler
+    assert [constant(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    training = exhaust(trainer(squares, Recipe(steps=20, batch_size=2, schedule="constant")))
+    assert {row["learning_rate"] for row in training.metrics} == {2.5e-2}
 
 
 def test_the_schedule_steps_every_group():
@@ -150,6 +166,91 @@ def test_state_continues_to_the_same_bits(squares):
     rest.load_state_dict(state)
     exhaust(rest)
     assert torch.equal(weights(rest), weights(whole))
+
+
+class Adam64:
+    """Adam as baitan2025 §4.6.2 prints it, ε outside the root, in float64."""
+
+    def __init__(self, beta1: float, beta2: float):
+        self.betas, self.m, self.v, self.t = (beta1, beta2), 0.0, 0.0, 0
+
+    def __call__(self, x: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+        (one, two), self.t = self.betas, self.t + 1
+        self.m = one * self.m + (1 - one) * gradient
+        self.v = two * self.v + (1 - two) * gradient**2
+        return x - rate * (self.m / (1 - one**self.t)) / (np.sqrt(self.v / (1 - two**self.t)) + 1e-8)
+
+
+@dataclass
+class Bowl(SourceOnly):
+    """A loss whose gradient is known without a network: the sum of (w − 1)²."""
+
+    def objectives(self, batches):
+        yield Objective({"bowl": Term(sum(((p - 1) ** 2).sum() for p in self.model.parameters()))})
+
+
+def test_adam_against_the_printed_update(squares):
+    recipe = Recipe(steps=12, optimizer="adam", betas=(0.9, 0.99), learning_rate=0.1, weight_decay=0, batch_size=2)
+    training = trainer(squares, recipe, Bowl())
+    expected, update = weights(training).double().numpy(), Adam64(0.9, 0.99)
+    exhaust(training)
+    for step in range(12):
+        expected = update(expected, 2 * (expected - 1), 0.1 * (1 - step / 12) ** 0.9)
+    np.testing.assert_allclose(weights(training).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_adam_continues_to_the_same_bits(squares):
+    recipe = Recipe(steps=7, batch_size=4, flip=0.5, jitter=0.5, optimizer="adam", learning_rate=1e-3)
+    whole = exhaust(trainer(squares, recipe))
+    half = trainer(squares, recipe)
+    for step in half.run():
+        if step == 3:
+            break
+    rest = trainer(squares, recipe, seed=0, model=TinyNetwork())
+    rest.load_state_dict(half.state_dict())
+    exhaust(rest)
+    assert torch.equal(weights(rest), weights(whole))
+    other = exhaust(trainer(squares, Recipe(steps=7, batch_size=4, flip=0.5, jitter=0.5, learning_rate=1e-3)))
+    assert not torch.equal(weights(other), weights(whole)), "it was SGD"
+
+
+@pytest.mark.parametrize(
+    ("change", "known"), [({"optimizer": "lion"}, "adam, sgd"), ({"schedule": "step"}, "constant")]
+)
+def test_an_unknown_optimizer_or_schedule_is_refused(change, known):
+    with pytest.raises(UnknownNameError, match=f"known: {known}"):
+        with_settings(Recipe(), change)
+
+
+def test_betas_of_one_are_refused():
+    assert with_settings(Recipe(), {"betas": "0.9,0.99"}).betas == (0.9, 0.99)
+    with pytest.raises(LabError, match="betas=1"):
+        with_settings(Recipe(), {"betas": (0.9, 1)})
+
+
+@pytest.mark.parametrize(
+    ("crops", "source", "target"),
+    [
+        ({}, (32, 64), (32, 64)),
+        ({"crop": (16, 24)}, (16, 24), (16, 24)),
+        ({"source_crop": (16, 24)}, (16, 24), (32, 64)),
+        ({"crop": (8, 8), "source_crop": (16, 24)}, (16, 24), (8, 8)),
+    ],
+)
+def test_the_source_may_have_a_crop_of_its_own(squares, crops, source, target):
+    seen = {}
+
+    @dataclass_method
+    class Looks(SourceOnly):
+        streams = ("source", "target")
+
+        def objectives(self, batches):
+            seen.update({stream: tuple(batch.images.shape[2:]) for stream, batch in batches.items()})
+            assert batches["source"].labels.shape[1:] == batches["source"].images.shape[2:]
+            return super().objectives(batches)
+
+    exhaust(trainer(squares, Recipe(steps=1, batch_size=2, **crops), Looks()))
+    assert seen == {"source": source, "target": target}
 
 
 def test_accumulation_is_one_large_batch(squares):
@@ -323,6 +424,39 @@ def test_a_run_begun_without_loss_scaling_goes_on_with_it(squares):
     training.load_state_dict(state)  # a GradScaler refuses an empty state
 
 
+def test_the_loss_scale_may_change_between_two_optimizers(squares):
+    """A scale that doubles every step trains as one that stays; powers of two are exact."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins import MixedPrecision
+
+    @dataclass_method
+    class Two(Method):
+        name = "two"
+
+        def build(self, model):
+            return {"judge": nn.Conv2d(19, 1, 1)}
+
+        def optimizer(self, network, parameters):
+            return torch.optim.SGD(parameters, lr=0.1)  # not Adam, which does not mind a factor
+
+        def objectives(self, batches):
+            said = self.model(batches["source"].images).logits
+            yield Objective({"main": Term(said.square().mean())})
+            yield Objective({"judge": Term((self.networks["judge"](said.detach()) - 1).square().mean())}, "judge")
+
+    def trained(growth_interval):
+        torch.manual_seed(0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=16.0, growth_interval=growth_interval)
+        fabric = Fabric(accelerator="cpu", plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+        recipe = Recipe(steps=5, batch_size=2, learning_rate=0.01)
+        training = exhaust(Trainer(fabric, TinyNetwork(), Two(), recipe, {"source": squares()}, 0))
+        assert scaler.get_scale() == (16 * 2**5 if growth_interval == 1 else 16)
+        return [p.detach() for name in ("segmenter", "judge") for p in training.networks[name].parameters()]
+
+    for doubled, still in zip(trained(1), trained(1000), strict=True):
+        torch.testing.assert_close(doubled, still, rtol=2e-3, atol=1e-5)
+
+
 def test_all_random_states_come_back(squares):
     import random
 
@@ -382,18 +516,21 @@ def test_precision_suits_the_device(monkeypatch):
         assert precision_for("cuda") == expected
     with pytest.raises(LabError, match="known: 16-mixed"):
         make_fabric("fp8")
+    with pytest.raises(LabError, match="16-mixed needs a GPU"):
+        make_fabric("16-mixed", "cpu")
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "32-true"])
-def test_a_step_on_the_gpu_never_waits_for_it(squares, precision):
+def test_a_step_on_the_gpu_never_waits_for_it(squares, precision, optimizer):
     fabric = make_fabric(precision, "cuda")
     training = Trainer(
         fabric,
         TinyNetwork(),
         SourceOnly(),
-        Recipe(steps=9, batch_size=4, jitter=0.5, blur=0.5),
+        Recipe(steps=9, batch_size=4, jitter=0.5, blur=0.5, optimizer=optimizer),
         {"source": squares()},
         0,
     )
@@ -407,4 +544,5 @@ def test_a_step_on_the_gpu_never_waits_for_it(squares, precision):
         torch.cuda.set_sync_debug_mode("default")
     assert np.isfinite(weights(training).sum().item())
     for state in training.optimizers["segmenter"].optimizer.state.values():
-        assert torch.isfinite(state["momentum_buffer"]).all(), "a skipped first step left rubbish in the momentum"
+        for value in state.values():
+            assert torch.isfinite(value).all(), "a skipped first step left rubbish in the optimiser"

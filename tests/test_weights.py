@@ -160,6 +160,8 @@ def test_other_contents(tmp_path, capfd):
     with pytest.raises(LabError, match=r"holds no state dict.*found list"):
         read_state_dict(path)
     with pytest.raises(LabError, match=r"no weights at .*absent.pth"):
+        read_state_dict(tmp_path / "absent.pth")
+    with pytest.raises(LabError, match=r"weights '.*absent.pth': neither none, imagenet nor a file, for bisenet"):
         create_model("bisenet", weights=tmp_path / "absent.pth")
     (tmp_path / "weights.h5").write_bytes(b"x")
     with pytest.raises(LabError, match=r"weights.h5 is no weights file"):
@@ -249,7 +251,7 @@ def test_imagenet_start_through_torchvisions_own_address(tmp_path, server, image
     model = create_model("bisenet", seed=0, weights="imagenet")
     assert asked == [official]
     assert_same(model.backbone.state_dict(), {k: v for k, v in imagenet_like.items() if not k.startswith("fc.")})
-    with pytest.raises(UnknownNameError, match="unknown backbone 'resnet17'; known: resnet101, resnet18"):
+    with pytest.raises(UnknownNameError, match="unknown backbone 'resnet17'; known: resnet101, resnet18, resnet50"):
         imagenet_backbone("resnet17")
 
 

@@ -2,7 +2,8 @@
 
 As Sphinx reads ``notebooks/NN_x.ipynb``, its content is replaced by the copy that ``make book`` has executed
 (their folder comes in ``LABKIT_EXECUTED``). A copy that is missing, stale or holds an error is a warning, so
-that ``-W`` fails the build. Downloads keep serving the clean notebook.
+that ``-W`` fails the build. Downloads and the Colab button, which is there once ``_config.yml`` names the
+repository, keep serving the clean notebook.
 
 For pages there are four directives::
 
@@ -316,6 +317,12 @@ def skip_member(app: Sphinx, what: str, name: str, obj, skip: bool, options) -> 
     return True if foreign or doc.startswith("Alias for field number") else None
 
 
+def without_address(app: Sphinx, config) -> None:
+    """Leave out the buttons that open a notebook elsewhere while ``_config.yml`` names no repository."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
+
+
 def without_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Leave out the scripts for live code, which jupyter-book loads twice and which need a server."""
     for files in ("script_files", "css_files"):
@@ -332,6 +339,7 @@ def without_font_preload(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
+    app.connect("config-inited", without_address)
     app.connect("source-read", read_source, priority=100)
     app.connect("doctree-read", add_stamp)
     app.connect("html-page-context", without_thebe, priority=900)

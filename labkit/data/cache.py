@@ -4,7 +4,8 @@ A cache folder holds the pictures and trainIds of all splits, each pair once, as
 says what they are. That file is written last and names the other two, so a folder that has it is complete.
 
 What a cache was made from is recorded pair by pair (length and time of change of both files), with a digest of the
-code that read them. A pair that has changed since is never served.
+code that read them. A pair that has changed since is never served. Only a standalone cache, which is said to be one
+when it is made, is served without the files, and compared with nothing.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ import numpy as np
 import PIL
 
 from labkit import sources
-from labkit.data.catalog import FORMATS, MINICITY, data_root, detect_format, found_datasets, layout_reason
+from labkit.data import formats
 from labkit.data.dataset import Sample
+from labkit.data.formats import CACHE_INDEX as INDEX
+from labkit.data.formats import KEYS, MINICITY, NAMED, data_root, is_cache
 from labkit.data.pairs import Pair, PairedDataset
+from labkit.data.selection import evenly
 from labkit.errors import LabError, UnknownNameError
 from labkit.files import read_json, write_atomically
 
 log = logging.getLogger(__name__)
 
-INDEX = "labkit-cache.json"
-"""The file that makes a folder a cache."""
-
 _OURS = re.compile(r"(images|labels)-[0-9a-f]{16}\.npy(\.part)?|done-[0-9a-f]{16}\.part|\.lock|\.?labkit-cache\.json.*")
 
 State = list
-"""What tells one pair from another, and whether it has changed: image, label (relative to the data set's folder),
-then length in bytes and time of change in nanoseconds of the image and of the label."""
+"""What tells one pair from another, and whether it has changed: image, label (relative to the data set's folder; none
+for a picture without), then length in bytes and time of change in nanoseconds of each."""
 
 
 class StaleCacheError(LabError):
@@ -85,24 +86,12 @@ class Cached:
     def __init__(self, dataset: PairedDataset, folder: Path | str):
         self.dataset, self.folder = dataset, Path(folder)
         self.name, self.split, self.evaluation = dataset.name, dataset.split, dataset.evaluation
-        self.size = dataset.size
+        self.size, self.labelled = dataset.size, dataset.labelled
         index = _read_index(self.folder)
         _check_size(self.folder, index, dataset.size)
-        if index["reader"] != _reader(dataset):
-            raise StaleCacheError(
-                f"{self.folder}: was made by another version of labkit or Pillow, or from another data set than "
-                f"{dataset.name}; {_remedy(dataset.root, self.folder, dataset.size)}"
-            )
-        rows = {tuple(state): row for row, state in enumerate(index["pictures"])}
-        try:
-            self._rows = [rows[tuple(_state(dataset.root, pair))] for pair in dataset.pairs]
-        except KeyError as error:
-            raise StaleCacheError(
-                f"{self.folder}: {dataset.root / error.args[0][0]} or its label map is new, or has changed since the "
-                f"cache was made; {_remedy(dataset.root, self.folder, dataset.size)}"
-            ) from None
         self._files = [self.folder / name for name in _file_names(index["key"])]
         self._count = len(index["pictures"])
+        self._rows = _rows(index, dataset, self.folder)
         self._arrays: tuple[np.ndarray, np.ndarray] | None = None
         self._open()
 
@@ -136,41 +125,102 @@ class Cached:
 # --- opening ---------------------------------------------------------------------------------------------------------
 
 
-def is_cache(folder: Path) -> bool:
-    """Whether the folder is a finished cache."""
-    return (folder / INDEX).is_file()
-
-
 def default_folder(name: str, size: tuple[int, int], root: Path | None = None) -> Path:
     """Where a cache of a data set with a name is looked for: ``cache/camvid-96x128`` in the folder of data sets."""
     return (data_root() if root is None else Path(root)) / "cache" / f"{name}-{size[0]}x{size[1]}"
 
 
-def source_of(folder: Path) -> tuple[type[PairedDataset], Path]:
-    """The reader and the folder of the data set that was cached.
+def standalone_caches(name: str, root: Path) -> list[Path]:
+    """The standalone caches of a data set with a name, of whatever size, where they are looked for."""
+    found = (path for path in sorted((root / "cache").glob(f"{name}-*x*")) if is_cache(path))
+    own = (path for path in found if path.name.removeprefix(f"{name}-")[0].isdecimal())  # not NAME-loda's
+    return [path for path in own if _is_standalone(path)]
 
-    Raises:
-        LabError: that folder is gone, so that nobody can tell whether the cache is still right.
-    """
+
+def _is_standalone(folder: Path) -> bool:
+    with contextlib.suppress(LabError):  # a damaged one says so when it is opened
+        return _read_index(folder)["standalone"]
+    return False
+
+
+def splits_in(folder: Path) -> tuple[str, ...]:
+    """The splits of the data set that was cached. Raises as :func:`open_cache`."""
     index = _read_index(folder)
-    reader, root = FORMATS[index["format"]], Path(index["source"])
-    if not reader.detect(root):
-        raise LabError(
-            f"{folder}: the data set that it was made from is no longer in {root}, so changes cannot be noticed; "
-            "bring it back, or make the cache again from where it is now"
-        )
-    return reader, root
+    if index["standalone"]:
+        return tuple(index["splits"])
+    reader, root = _source(folder, index)
+    return reader.available_splits(root)
 
 
 def open_cache(
     folder: Path, split: str = "train", size: tuple[int, int] | None = None, *, count: int | None = None
 ) -> Cached:
-    """Open a cache folder; ``size`` may be left out, and else has to be the cached one. Raises as :class:`Cached`."""
-    reader, root = source_of(folder)
+    """Open a cache folder; ``size`` may be left out, and else has to be the cached one.
+
+    Raises:
+        UnknownNameError: no such split.
+        LabError: as :class:`Cached`; or the folder of the data set is gone, so that nobody can tell whether the cache
+            is still right (unless it is standalone).
+    """
     index = _read_index(folder)
     if size is not None:
         _check_size(folder, index, size)
+    if index["standalone"]:
+        return Cached(_remembered(index, split, count), folder)
+    reader, root = _source(folder, index)
     return Cached(reader(root, split, tuple(index["size"]), count=count), folder)
+
+
+def _source(folder: Path, index: dict) -> tuple[type[PairedDataset], Path]:
+    root = Path(index["source"])
+    if not KEYS[index["format"]].detect(root):
+        raise LabError(
+            f"{folder}: the data set that it was made from is no longer in {root}, so changes cannot be noticed; "
+            "bring it back, or make the cache again from where it is now (with --standalone, it is used without)"
+        )
+    return formats.reader_keyed(index["format"], root), root
+
+
+def _remembered(index: dict, split: str, count: int | None) -> PairedDataset:
+    """A split as its reader opened it when the cache was made, without its files."""
+    if split not in index["splits"]:
+        raise UnknownNameError(f"split of {index['name']}", split, index["splits"])
+    if count is not None and count < 1:
+        raise LabError(f"{index['name']}: count must be at least 1, not {count}")
+    reader = KEYS[index["format"]]
+    dataset, root = reader.__new__(reader), Path(index["source"])
+    rows, names = index["splits"][split]["rows"], index["splits"][split]["names"]
+    dataset.root, dataset.split, dataset.size = root, split, tuple(index["size"])
+    dataset.name, dataset.evaluation = index["name"], index["evaluation"]
+    dataset.ids = {int(value): train_id for value, train_id in index["reader"]["ids"].items()}
+    dataset.storage = index["reader"]["storage"]
+    dataset.pairs, dataset.lengths = [], {}
+    for place in evenly(len(rows), len(rows) if count is None else count):
+        image, label, *facts = index["pictures"][rows[place]]
+        pair = Pair(names[place], root / image, root / label if label else None)
+        dataset.pairs.append(pair)
+        dataset.lengths.update(zip(pair.files.values(), facts[::2], strict=True))
+    return dataset
+
+
+def _rows(index: dict, dataset: PairedDataset, folder: Path) -> list[int]:
+    """Where each pair of ``dataset`` is in the cache, if that is up to date."""
+    if dataset.lengths is not None:
+        known = {state[0]: row for row, state in enumerate(index["pictures"])}
+        return [known[pair.image.relative_to(dataset.root).as_posix()] for pair in dataset.pairs]
+    if index["reader"] != _reader(dataset):
+        raise StaleCacheError(
+            f"{folder}: was made by another version of labkit or Pillow, or from another data set than "
+            f"{dataset.name}; {_remedy(dataset.root, folder, dataset.size)}"
+        )
+    known = {tuple(state): row for row, state in enumerate(index["pictures"])}
+    try:
+        return [known[tuple(_state(dataset.root, pair))] for pair in dataset.pairs]
+    except KeyError as error:
+        raise StaleCacheError(
+            f"{folder}: {dataset.root / error.args[0][0]} or its label map is new, or has changed since the "
+            f"cache was made; {_remedy(dataset.root, folder, dataset.size)}"
+        ) from None
 
 
 def cached_if_fresh(dataset: PairedDataset, folder: Path) -> PairedDataset | Cached:
@@ -189,7 +239,8 @@ def _read_index(folder: Path) -> dict:
         raise LabError(f"{folder}: no finished cache; `labkit data cache` makes it, or continues where it stopped")
     index = read_json(folder / INDEX)
     try:
-        fits = index["format"] in FORMATS and len(index["size"]) == 2 and len(index["pictures"]) == len(index["crc32"])
+        fits = index["format"] in KEYS and len(index["size"]) == 2 and len(index["pictures"]) == len(index["crc32"])
+        fits = fits and isinstance(index["splits"], dict) and isinstance(index["standalone"], bool)
     except (TypeError, KeyError):
         fits = False
     if not fits:
@@ -212,15 +263,17 @@ def _remedy(root: Path, folder: Path, size: tuple[int, int]) -> str:
 
 
 def _state(root: Path, pair: Pair) -> State:
-    files = (pair.image, pair.label)
-    facts = [(found.st_size, found.st_mtime_ns) for found in (file.stat() for file in files)]
-    return [*(file.relative_to(root).as_posix() for file in files), *facts[0], *facts[1]]
+    names = [file and file.relative_to(root).as_posix() for file in (pair.image, pair.label)]
+    found = [file.stat() for file in pair.files.values()]
+    return names + [fact for one in found for fact in (one.st_size, one.st_mtime_ns)]
 
 
 def _reader(dataset: PairedDataset) -> dict:
     """What decides the pixels beside the files. (Pillow decodes and resizes them.)"""
     return {
-        "name": dataset.name,
+        "files": dataset.same_files_as or dataset.key,
+        "ids": {str(value): train_id for value, train_id in sorted(dataset.ids.items())},
+        "storage": dataset.storage,
         "sources": sources.digest([type(dataset).__module__]),
         "pillow": PIL.__version__,
     }
@@ -250,19 +303,17 @@ def find_source(name: str, root: Path | None = None) -> tuple[type[PairedDataset
     """
     if name in MINICITY:
         raise LabError(f"{name}: is drawn, not read: nothing to cache; `labkit data make` writes it to disk")
-    if name in FORMATS:
-        if name not in (found := found_datasets(root)):
-            raise LabError(f"{FORMATS[name].name} was not found. To get it: {FORMATS[name].source}")
-        return FORMATS[name], found[name]
+    if name in NAMED:
+        root = data_root() if root is None else Path(root)
+        if (folder := formats.find(name, root)) is None:
+            raise LabError(f"{NAMED[name].name} was not found. To get it: {NAMED[name].source}")
+        return NAMED[name], folder
     folder = Path(name)
     if not folder.is_dir():
         if folder.name == name and not folder.exists():
-            raise UnknownNameError("data set", name, FORMATS)
-        raise LabError(f"{folder}: no such folder; give a data set's folder or one of {', '.join(FORMATS)}")
-    key = detect_format(folder)
-    if key is None:
-        raise LabError(f"{folder}: {layout_reason(folder)}")
-    return FORMATS[key], folder
+            raise UnknownNameError("data set", name, NAMED)
+        raise LabError(f"{folder}: no such folder; give a data set's folder or one of {', '.join(NAMED)}")
+    return formats.reader_or_pictures(folder), folder
 
 
 def build(
@@ -272,6 +323,7 @@ def build(
     *,
     jobs: int | None = None,
     root: Path | None = None,
+    standalone: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CacheReport:
     """Cache all splits of a data set at one size, or bring its cache up to date.
@@ -284,7 +336,8 @@ def build(
         folder: of the cache; made where missing.
         size: (H, W) in pixels.
         jobs: processes that decode; one for each core by default.
-        root: folder of data sets, for a name; :func:`labkit.data.catalog.data_root` by default.
+        root: folder of data sets, for a name; :func:`labkit.data.formats.data_root` by default.
+        standalone: the cache is to be used where the files are not; their changes will not be noticed.
         progress: called after each picture with done and total.
 
     Raises:
@@ -302,12 +355,16 @@ def build(
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(folder / ".lock", timeout=0):
-                return _build(datasets, folder, size, jobs or _cores(), progress or (lambda done, total: None))
+                return _build(
+                    datasets, folder, size, jobs or _cores(), standalone, progress or (lambda done, total: None)
+                )
         except Timeout:
             raise LabError(f"{folder}: another `labkit data cache` is at work here; wait until it is done") from None
 
 
-def _build(datasets: dict[str, PairedDataset], folder: Path, size: tuple[int, int], jobs: int, progress) -> CacheReport:
+def _build(
+    datasets: dict[str, PairedDataset], folder: Path, size: tuple[int, int], jobs: int, standalone: bool, progress
+) -> CacheReport:
     first = next(iter(datasets.values()))
     places = _places(datasets)
     states = [place.state for place in places]
@@ -339,7 +396,8 @@ def _build(datasets: dict[str, PairedDataset], folder: Path, size: tuple[int, in
         "name": first.name,
         "evaluation": first.evaluation,
         "source": str(first.root.absolute()),
-        "fingerprints": {split: dataset.fingerprint() for split, dataset in datasets.items()},
+        "standalone": standalone,
+        "splits": _splits(datasets, states),
         **made_of,
         "crc32": checksums,
     }
@@ -358,6 +416,18 @@ def _places(datasets: dict[str, PairedDataset]) -> list[_Place]:
             state = _state(dataset.root, pair)
             found.setdefault(tuple(state), _Place(split, index, state))
     return list(found.values())
+
+
+def _splits(datasets: dict[str, PairedDataset], states: list[State]) -> dict[str, dict[str, list]]:
+    """Which pictures belong to which split, and their names there."""
+    rows = {state[0]: row for row, state in enumerate(states)}
+    return {
+        split: {
+            "rows": [rows[pair.image.relative_to(dataset.root).as_posix()] for pair in dataset.pairs],
+            "names": [pair.name for pair in dataset.pairs],
+        }
+        for split, dataset in datasets.items()
+    }
 
 
 def _earlier(folder: Path) -> dict | None:

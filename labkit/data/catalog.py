@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from pathlib import Path
 
-from labkit.data.camvid import ATTRIBUTION, CamVid
-from labkit.data.cityscapes import Cityscapes
+from labkit.data import cache, formats
 from labkit.data.dataset import SegmentationDataset
-from labkit.data.gta5 import GTA5
-from labkit.data.pairs import PairedDataset
-from labkit.data.synthia import Synthia
+from labkit.data.formats import MINICITY, NAMED, data_root
+from labkit.data.pictures import Pictures
 from labkit.errors import LabError, UnknownNameError
 
-FORMATS: dict[str, type[PairedDataset]] = {cls.key: cls for cls in (CamVid, Cityscapes, GTA5, Synthia)}
-"""The readers by the name that the command line uses."""
-
-ATTRIBUTIONS: dict[str, str] = {"camvid": ATTRIBUTION}
-"""What has to stand where a data set's pictures are shown, by the same names."""
-
-MINICITY: tuple[str, ...] = ("minicity-game", "minicity-toon", "minicity-real")
-"""The three styles of generated streets, which need no files."""
-
-_FOLDERS: dict[str, tuple[str, ...]] = {
-    "camvid": ("camvid", "CamVid"),
-    "cityscapes": ("cityscapes", "Cityscapes"),
-    "gta5": ("gta5", "GTA5"),
-    "synthia": (
-        "synthia",
-        "SYNTHIA",
-        "RAND_CITYSCAPES",
-        "synthia/RAND_CITYSCAPES",
-        "SYNTHIA/RAND_CITYSCAPES",
-    ),
-}
-
-
-def data_root() -> Path:
-    """The folder that holds the data sets: ``$LABKIT_DATA``, or ``data`` in the current folder."""
-    return Path(os.environ.get("LABKIT_DATA") or "data")
-
-
-def detect_format(folder: Path) -> str | None:
-    """The data set whose layout the folder has (a key of :data:`FORMATS`), or ``None``."""
-    return next((key for key, cls in FORMATS.items() if cls.detect(folder)), None)
-
-
-def found_datasets(root: Path | None = None) -> dict[str, Path]:
-    """The data sets on this machine by name, each with its folder."""
-    root = data_root() if root is None else Path(root)
-    return {
-        key: next(root / name for name in names if FORMATS[key].detect(root / name))
-        for key, names in _FOLDERS.items()
-        if any(FORMATS[key].detect(root / name) for name in names)
-    }
+log = logging.getLogger(__name__)
 
 
 def open_dataset(
@@ -68,84 +26,77 @@ def open_dataset(
     """Open a data set by name or folder.
 
     Args:
-        name: ``minicity-game``, ``-toon`` or ``-real``; or ``camvid``, ``cityscapes``, ``gta5``, ``synthia``,
-            looked for under ``root``; or a folder in the layout of one of these; or a cache of one.
+        name: ``minicity-game``, ``-toon`` or ``-real``; or a key of :data:`labkit.data.formats.NAMED`, looked for under
+            ``root``; or a folder: in the layout of one of these, or with a ``labkit-dataset.toml``, or a cache, or of
+            pictures without labels.
         split: ``"train"``, ``"val"`` or ``"test"``.
         size: (H, W) in pixels of images and labels; the data set's own when ``None``. A data set named so, of which
             there is an up-to-date cache at that size (:func:`labkit.data.cache.default_folder`), is read from it.
         count: number of pictures; on disk at most so many, spread evenly over the split.
         seed: which scenes MiniCity draws; of no effect on what is on disk.
-        root: folder of data sets; :func:`data_root` by default.
+        root: folder of data sets; :func:`labkit.data.formats.data_root` by default.
 
     Raises:
         UnknownNameError: neither a known name nor a folder.
         LabError: the data set or the split is not there; the message says how to get it.
     """
-    from labkit.data import cache  # which needs what is above
-
     if name in MINICITY:
         from labkit.data.minicity import MiniCity
 
         given = {key: value for key, value in (("size", size), ("count", count)) if value is not None}
         return MiniCity(name.removeprefix("minicity-"), split, seed=seed, **given)
-    if name in FORMATS:
-        root = data_root() if root is None else Path(root)
-        folder = found_datasets(root).get(name)
-        if folder is None:
-            looked = ", ".join(str(root / part) for part in _FOLDERS[name])
-            cls = FORMATS[name]
-            raise LabError(
-                f"{cls.name} was not found: looked for {cls.layout} in {looked}. To get it: {cls.source}. "
-                "If it lies elsewhere, set LABKIT_DATA to the folder that holds it, or name its own folder"
-            )
-        dataset = FORMATS[name](folder, split, size, count=count)
-        return dataset if size is None else cache.cached_if_fresh(dataset, cache.default_folder(name, size, root))
+    if name in NAMED:
+        return _open_named(name, split, size, count, data_root() if root is None else Path(root))
     folder = Path(name)
     if folder.is_dir():
         if cache.is_cache(folder):
             return cache.open_cache(folder, split, size, count=count)
-        key = detect_format(folder)
-        if key is None:
-            raise LabError(f"{folder}: {layout_reason(folder)}")
-        return FORMATS[key](folder, split, size, count=count)
+        reader = formats.reader_or_pictures(folder)
+        if reader is Pictures:
+            log.warning("%s: is not laid out like a data set; its pictures are used without labels", folder)
+        return reader(folder, split, size, count=count)
     if folder.name != name:
         raise LabError(f"{folder}: no such folder; give a data set's folder or one of {', '.join(known_names())}")
     raise UnknownNameError("data set", name, known_names())
 
 
+def _open_named(name: str, split: str, size, count: int | None, root: Path) -> SegmentationDataset:
+    reader, folder = NAMED[name], formats.find(name, root)
+    if folder is not None:
+        dataset = reader(folder, split, size, count=count)
+        keys = (name, reader.same_files_as) if size else ()
+        caches = [place for key in keys if key and cache.is_cache(place := cache.default_folder(key, size, root))]
+        return cache.cached_if_fresh(dataset, caches[0]) if caches else dataset
+    alone = cache.standalone_caches(name, root)
+    if size is not None and (place := cache.default_folder(name, size, root)) in alone:
+        return cache.open_cache(place, split, size, count=count)
+    looked = ", ".join(map(str, formats.places(name, root)))
+    instead = f" There are only caches without it ({', '.join(path.name for path in alone)})." if alone else ""
+    raise LabError(
+        f"{reader.name} was not found: looked for {reader.layout} in {looked}.{instead} To get it: {reader.source}. "
+        "If it lies elsewhere, set LABKIT_DATA to the folder that holds it, or name its own folder"
+    )
+
+
 def splits_of(name: str, root: Path | None = None) -> tuple[str, ...]:
     """The splits that a data set has here: all of MiniCity's; of files those with pictures; none if it is not found."""
-    from labkit.data import cache
-
+    root = data_root() if root is None else Path(root)
     if name in MINICITY:
         return ("train", "val", "test")
-    folder = found_datasets(root).get(name, Path(name))
+    if name in NAMED:
+        if folder := formats.find(name, root):
+            return NAMED[name].available_splits(folder)
+        alone = cache.standalone_caches(name, root)
+        return cache.splits_in(alone[0]) if alone else ()
+    folder = Path(name)
     if cache.is_cache(folder):
-        reader, folder = cache.source_of(folder)
-        return reader.available_splits(folder)
-    key = detect_format(folder) if folder.is_dir() else None
-    return FORMATS[key].available_splits(folder) if key else ()
+        return cache.splits_in(folder)
+    try:
+        return formats.reader_or_pictures(folder).available_splits(folder) if folder.is_dir() else ()
+    except LabError:
+        return ()
 
 
 def known_names() -> tuple[str, ...]:
     """Every name that :func:`open_dataset` knows."""
-    return (*MINICITY, *FORMATS)
-
-
-def layout_reason(folder: Path) -> str:
-    """Why the folder is no data set that we know, and what to do: empty, one level off, or something else."""
-    from labkit.data import cache
-
-    if not any(folder.iterdir()):
-        return "the folder is empty; unpack the data set into it"
-    if cache.is_cache(folder):
-        return "is a cache made by `labkit data cache`; name the data set itself"
-    for near in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if key := detect_format(near):
-            return f"holds {FORMATS[key].name} one level deeper; name {near} instead"
-    above = folder.absolute().parent
-    key = detect_format(above)
-    if key and any(folder.absolute() in (part, *part.parents) for part in FORMATS[key].all_folders(above)):
-        return f"is a part of {FORMATS[key].name}; name the folder above it, {above}, instead"
-    layouts = "; ".join(f"{cls.name}: {cls.layout}" for cls in FORMATS.values())
-    return f"is not laid out like any data set known here ({layouts})"
+    return (*MINICITY, *NAMED)

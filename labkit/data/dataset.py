@@ -44,3 +44,8 @@ class SegmentationDataset(Protocol):
     def fingerprint(self) -> dict:
         """What decides the pixels, as plain JSON: two data sets with equal fingerprints are equal."""
         ...
+
+
+def labelled(dataset: SegmentationDataset) -> bool:
+    """Whether a data set's pictures have labels. One without says ``labelled = False``; all its labels are 255."""
+    return getattr(dataset, "labelled", True)

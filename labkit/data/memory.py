@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.data.dataset import Sample, SegmentationDataset
+from labkit.data.dataset import Sample, SegmentationDataset, labelled
 
 
 class InMemory:
@@ -14,6 +14,7 @@ class InMemory:
     def __init__(self, dataset: SegmentationDataset):
         self.dataset = dataset
         self.name, self.split, self.evaluation = dataset.name, dataset.split, dataset.evaluation
+        self.labelled = labelled(dataset)
         self._samples: dict[int, Sample] = {}
 
     def __len__(self) -> int:

@@ -19,11 +19,13 @@ import numpy as np
 from PIL import Image
 
 from labkit.data.dataset import Sample
+from labkit.data.selection import evenly
 from labkit.errors import LabError, UnknownNameError
+from labkit.labels import IGNORE
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
-_COLOUR_TYPES = {_GREY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
+_COLOUR_TYPES = {GREY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 ORIGIN = "labkit-export.json"
 """File in which labkit notes what it exported into a folder."""
 _UNKNOWN = 254  # neither a trainId nor the ignored value
@@ -38,11 +40,19 @@ class BadFileError(LabError):
 
 
 class Pair(NamedTuple):
-    """Where an image and its label map are, or should be. ``name`` is unique within the split."""
+    """Where an image and its label map are, or should be. ``name`` is unique within the split.
+
+    ``label`` is ``None`` where there never is one: of an unlabelled target.
+    """
 
     name: str
     image: Path
-    label: Path
+    label: Path | None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What each file is, in words, and where: the image, and the label map unless there is none."""
+        return {"image": self.image} | ({"label map": self.label} if self.label else {})
 
 
 class PngHeader(NamedTuple):
@@ -79,6 +89,15 @@ def png_header(data: bytes, path: Path) -> PngHeader:
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise BadFileError(path, "the PNG file is truncated within its header; copy it again")
     return PngHeader(*struct.unpack(">IIBB", data[16:26]))
+
+
+def read_header(path: Path) -> PngHeader:
+    """Header of a PNG file, of which no more is read; raises :class:`BadFileError`."""
+    try:
+        with path.open("rb") as file:
+            return png_header(file.read(33), path)
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read ({error.strerror}); copy it again from the original") from error
 
 
 def check_png(data: bytes, path: Path) -> None:
@@ -119,7 +138,7 @@ def read_ids_8bit(path: Path) -> np.ndarray:
     data = read_bytes(path)
     header = png_header(data, path)
     # Greys of fewer bits are stretched to 0–255 by decoders, so their numbers would be lost.
-    if header.colour_type != _PALETTE and (header.colour_type, header.depth) != (_GREY, 8):
+    if header.colour_type != _PALETTE and (header.colour_type, header.depth) != (GREY, 8):
         raise BadFileError(
             path,
             f"a label map must be an 8-bit grey or palette PNG that stores ids; this one is {header.storage} "
@@ -138,7 +157,8 @@ def read_ids_16bit_first_channel(path: Path) -> np.ndarray:
         raise BadFileError(
             path,
             f"a SYNTHIA label map must be a 16-bit RGB PNG (class in R, instance in G); this one is "
-            f"{header.storage}: take the file from GT/LABELS of the original archive",
+            f"{header.storage}, so 16 bits were read as 8, or colours were saved: take the file from GT/LABELS of the "
+            "original archive",
         )
     if b"IEND" not in data[-16:]:
         raise BadFileError(path, f"the PNG file is truncated after {len(data)} bytes; copy it again")
@@ -146,6 +166,10 @@ def read_ids_16bit_first_channel(path: Path) -> np.ndarray:
     if stored is None or stored.dtype != np.uint16 or stored.shape != (header.height, header.width, 3):
         raise BadFileError(path, "cannot be decoded as a 16-bit PNG; copy it again from the original")
     return np.ascontiguousarray(stored[..., -1])  # OpenCV's order is BGR
+
+
+STORAGES = {"8-bit": read_ids_8bit, "16-bit first channel": read_ids_16bit_first_channel}
+"""How label maps store their numbers, and what reads them."""
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
@@ -163,10 +187,11 @@ def resize_labels(train_ids: np.ndarray, size: tuple[int, int] | None) -> np.nda
     return np.array(Image.fromarray(train_ids).resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
-def match_pairs(images: Path, image_suffix: str, labels: Path, label_suffix: str, depth: int = 1) -> list[Pair]:
+def match_pairs(images: Path, image_suffix: str, labels: Path | None, label_suffix: str, depth: int = 1) -> list[Pair]:
     """Pairs by name, sorted: whatever has an image *or* a label, so that the missing half can be named.
 
-    ``depth`` is 1 for files directly in the folders and 2 for files in subfolders (Cityscapes' cities).
+    ``labels`` is ``None`` for pictures without labels. ``depth`` is 1 for files directly in the folders and 2 for files
+    in subfolders (Cityscapes' cities).
     """
 
     def names(folder: Path, suffix: str) -> set[str]:
@@ -177,9 +202,10 @@ def match_pairs(images: Path, image_suffix: str, labels: Path, label_suffix: str
             if not file.name.startswith(".")  # file managers leave ._name.png beside name.png
         }
 
+    found = names(images, image_suffix) | (names(labels, label_suffix) if labels else set())
     return [
-        Pair(Path(name).name, images / (name + image_suffix), labels / (name + label_suffix))
-        for name in sorted(names(images, image_suffix) | names(labels, label_suffix))
+        Pair(Path(name).name, images / (name + image_suffix), labels and labels / (name + label_suffix))
+        for name in sorted(found)
     ]
 
 
@@ -198,18 +224,25 @@ class PairedDataset:
         LabError: the split is not in the folder, is empty, or lacks one half of a pair.
 
     Subclasses say how the format looks in the class attributes ``key`` (name on the command line), ``name``,
-    ``evaluation``, ``splits``, ``ids`` (every known id to its trainId), ``layout`` and ``source`` (sentences
-    for messages), and in :meth:`folders`, :meth:`list_pairs` and :meth:`read_ids`. What labkit exported from
-    another data set keeps that one's name.
+    ``evaluation``, ``splits``, ``ids`` (every known id to its trainId), ``storage`` (a key of :data:`STORAGES`),
+    ``layout`` and ``source`` (sentences for messages), and in :meth:`folders` and :meth:`list_pairs`. Known faults of a
+    data set are left out in :meth:`usable`, or reported by :meth:`suspicion`. What labkit exported from another data
+    set keeps that one's name; ``note`` is added to either.
     """
 
     key: ClassVar[str]
     name: str
+    note: ClassVar[str] = ""
     evaluation: str = "miou"
     splits: ClassVar[tuple[str, ...]]
     ids: ClassVar[dict[int, int]]
+    storage: ClassVar[str] = "8-bit"
     layout: ClassVar[str]
     source: ClassVar[str]
+    same_files_as: ClassVar[str] = ""
+    """The key of the reader of the same files and ids in other splits: a cache of that one serves this one too."""
+    lengths: dict[Path, int] | None = None
+    """Of files that are remembered, not there (a standalone cache): their lengths in bytes."""
 
     def __init__(
         self,
@@ -220,8 +253,7 @@ class PairedDataset:
         count: int | None = None,
     ):
         self.root, self.split = Path(root), split
-        if origin := read_origin(self.root):
-            self.name = f"{origin['name']} ({self.name} format)"
+        self.name = self.full_name(self.root)
         self.size = None if size is None else (int(size[0]), int(size[1]))
         if split not in self.splits:
             raise UnknownNameError(f"split of {self.name}", split, self.splits)
@@ -235,19 +267,23 @@ class PairedDataset:
                 f"Expected {self.layout}"
             )
         for pair in pairs:
-            for file, kind in ((pair.image, "image"), (pair.label, "label map")):
+            for kind, file in pair.files.items():
                 if not file.is_file():
                     raise BadFileError(
                         file,
                         f"this {kind} is missing; `labkit data check {self.root}` lists all such files",
                     )
-        if count is not None and count < len(pairs):
-            pairs = [pairs[i * len(pairs) // count] for i in range(count)]
-        self.pairs = pairs
+        self.pairs = self.usable([pairs[i] for i in evenly(len(pairs), len(pairs) if count is None else count)])
 
     @classmethod
-    def folders(cls, root: Path, split: str) -> tuple[Path, Path]:
-        """Where the format keeps a split's images and its label maps."""
+    def full_name(cls, root: Path) -> str:
+        """The name beside a number: the data set's own, or of what labkit wrote in its format."""
+        origin = read_origin(root)
+        return (f"{origin['name']} ({cls.name} format)" if origin else cls.name) + cls.note
+
+    @classmethod
+    def folders(cls, root: Path, split: str) -> tuple[Path, ...]:
+        """Where the format keeps a split's images and its label maps, if it has any."""
         raise NotImplementedError
 
     @classmethod
@@ -255,10 +291,19 @@ class PairedDataset:
         """All pairs of a split, sorted by name; either half of a pair may be missing on disk."""
         raise NotImplementedError
 
-    @staticmethod
-    def read_ids(path: Path) -> np.ndarray:
+    def usable(self, pairs: list[Pair]) -> list[Pair]:
+        """The pairs that are used: all. A reader whose data set is known for faults leaves them out here, by name."""
+        return pairs
+
+    @classmethod
+    def read_ids(cls, path: Path) -> np.ndarray:
         """The numbers that a label map stores, as an unsigned ``(H, W)`` array."""
-        return read_ids_8bit(path)
+        return STORAGES[cls.storage](path)
+
+    @classmethod
+    def suspicion(cls, ids: np.ndarray, split: str) -> str | None:
+        """Why a label map of known ids is nevertheless no label map of this data set, and what to do; else ``None``."""
+        return None
 
     @classmethod
     def detect(cls, root: Path) -> bool:
@@ -271,6 +316,14 @@ class PairedDataset:
         return tuple(dict.fromkeys(folder for split in cls.splits for folder in cls.folders(root, split)))
 
     @classmethod
+    def strays(cls, root: Path) -> list[Path]:
+        """Files with the names of images or label maps in places where no split looks for them."""
+        tops = {root / folder.relative_to(root).parts[0] for folder in cls.all_folders(root)}
+        found = {file for top in tops for file in top.rglob("*.png") if not file.name.startswith(".")}
+        known = {file for split in cls.splits for pair in cls.list_pairs(root, split) for file in pair.files.values()}
+        return sorted(found - known)
+
+    @classmethod
     def available_splits(cls, root: Path | str) -> tuple[str, ...]:
         """The splits of which the folder holds at least one picture."""
         return tuple(split for split in cls.splits if cls.list_pairs(Path(root), split))
@@ -278,7 +331,7 @@ class PairedDataset:
     @classmethod
     def unknown_ids(cls, ids: np.ndarray) -> list[int]:
         """The stored numbers in ``ids`` that the data set does not define, sorted."""
-        known = {value % 256 for value in cls.ids}
+        known = {_stored(value) for value in cls.ids}
         return [int(value) for value in np.unique(ids) if int(value) not in known]
 
     @classmethod
@@ -286,20 +339,25 @@ class PairedDataset:
         """A label map as trainIds, uint8 ``(H, W)``; raises :class:`BadFileError` on an unknown id."""
         table = np.full(65536, _UNKNOWN, dtype=np.uint8)
         for value, train_id in cls.ids.items():
-            table[value % 256] = train_id  # id −1 is stored as 255
+            table[_stored(value)] = train_id
         ids = cls.read_ids(path)
         train_ids = table[ids]
         if (train_ids == _UNKNOWN).any():
             raise BadFileError(path, unknown_ids_reason(cls, cls.unknown_ids(ids)))
         return train_ids
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the pictures have label maps. Where not, labels are ignored (255) throughout."""
+        return all(pair.label is not None for pair in self.pairs)
+
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
-        label = self.read_label(pair.label)
         image = read_image(pair.image)
+        label = np.full(image.shape[:2], IGNORE, np.uint8) if pair.label is None else self.read_label(pair.label)
         if image.shape[:2] != label.shape:
             raise BadFileError(pair.label, size_reason(label.shape, image.shape[:2]))
         return Sample(resize_image(image, self.size), resize_labels(label, self.size), pair.name)
@@ -307,8 +365,9 @@ class PairedDataset:
     def fingerprint(self) -> dict:
         """Data set, split, size, and a digest of every file's relative name and length in bytes."""
         digest = hashlib.sha256()
-        for file in sorted(file for pair in self.pairs for file in (pair.image, pair.label)):
-            digest.update(f"{file.relative_to(self.root).as_posix()}\0{file.stat().st_size}\n".encode())
+        for file in sorted(file for pair in self.pairs for file in pair.files.values()):
+            length = file.stat().st_size if self.lengths is None else self.lengths[file]
+            digest.update(f"{file.relative_to(self.root).as_posix()}\0{length}\n".encode())
         return {
             "dataset": self.name,
             "split": self.split,
@@ -316,6 +375,11 @@ class PairedDataset:
             "pairs": len(self.pairs),
             "files": digest.hexdigest(),
         }
+
+
+def _stored(value: int) -> int:
+    """The number on disk of an id: −1 is 255 in eight bits."""
+    return value if value >= 0 else value + 256
 
 
 def read_origin(root: Path) -> dict | None:

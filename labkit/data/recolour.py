@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labkit.data.dataset import Sample, SegmentationDataset
+from labkit.data.dataset import Sample, SegmentationDataset, labelled
 from labkit.data.statistics import ColourStatistics
 
 
@@ -22,6 +22,7 @@ class Recoloured:
     ):
         self.dataset, self.own, self.other, self.amount = dataset, own, other, amount
         self.name, self.split, self.evaluation = dataset.name, dataset.split, dataset.evaluation
+        self.labelled = labelled(dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)

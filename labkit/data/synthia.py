@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from labkit.data.gta5 import hold_out
-from labkit.data.pairs import Pair, PairedDataset, match_pairs, read_ids_16bit_first_channel
+from labkit.data.pairs import Pair, PairedDataset, match_pairs
+from labkit.data.splits import hold_out
 from labkit.labels import SYNTHIA_IDS
 
 
@@ -23,6 +21,7 @@ class Synthia(PairedDataset):
     evaluation = "miou16"
     splits = ("train", "val", "all")
     ids = SYNTHIA_IDS
+    storage = "16-bit first channel"
     layout = "RGB/0000000.png … with GT/LABELS/0000000.png …"
     source = "download SYNTHIA-RAND-CITYSCAPES (CVPR16) from synthia-dataset.net"
 
@@ -37,7 +36,7 @@ class Synthia(PairedDataset):
         images, labels = cls.folders(root, split)
         return hold_out(match_pairs(images, ".png", labels, ".png"), split)
 
-    @staticmethod
-    def read_ids(path: Path) -> np.ndarray:
-        """Classes as uint16 ``(H, W)``."""
-        return read_ids_16bit_first_channel(path)
+    @classmethod
+    def strays(cls, root: Path) -> list[Path]:
+        """The coloured copies in ``GT/COLOR`` are none."""
+        return [file for file in super().strays(root) if root / "GT" / "COLOR" not in file.parents]

@@ -8,7 +8,8 @@ The convention of the multiply-adds, under which both networks of baitan2025 (Ta
 - bilinear resizing: 4 for each output value, one for each of the neighbours that it mixes;
 - all else (ReLU, sigmoid, pooling, means, sums, products, concatenation): nothing.
 
-One multiply-add is one multiplication *and* one addition. Who counts both writes twice the number.
+One multiply-add is one multiplication *and* one addition. Who counts both writes twice the number. Heads that only run
+in training take no part in the count, although their parameters do: BiSeNet has two, DeepLabV3 one.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Parameters(NamedTuple):
     """Numbers of parameters.
 
     Attributes:
-        live: those that the network has.
+        live: those that the network has, heads that only run in training included.
         published: those that the paper counted; more if it counted some that nothing ever calls.
     """
 
@@ -139,14 +140,14 @@ def measure_latency(
 
 def _time(model: nn.Module, images: Tensor) -> float:
     """Seconds of one pass."""
-    _wait_for(images.device)
+    wait_for(images.device)
     start = time.perf_counter()
     model(images)
-    _wait_for(images.device)
+    wait_for(images.device)
     return time.perf_counter() - start
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
     """Until the device has done what it was given; a CPU has by the time that a call returns."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from labkit.data.pairs import read_ids_8bit
 from labkit.errors import LabError, UnknownNameError
-from labkit.evaluation.confusion import confusion_counts
+from labkit.evaluation.confusion import VOID
 from labkit.evaluation.scores import Scores
-from labkit.labels import CITYSCAPES_TO_TRAIN
+from labkit.labels import CITYSCAPES_TO_TRAIN, NUM_CLASSES
 
 ENCODINGS = {"ids": "labelIds", "trainIds": "labelTrainIds"}
 """What the numbers in a PNG are, and how Cityscapes calls such a file."""
+
+_AT_ONCE = 2**21
+"""Pixels that are counted at once; OpenCV's counts are float32, and exact up to 2²⁴."""
 
 _SUFFIX = re.compile(r"_(gtFine|gtCoarse|leftImg8bit|labelIds|labelTrainIds|trainIds|pred|prediction)$")
 
@@ -45,11 +47,11 @@ def score_folders(
     """
     if encoding not in ENCODINGS:
         raise UnknownNameError("encoding of labels", encoding, ENCODINGS)
-    total = torch.zeros_like(confusion_counts(torch.empty(0), torch.empty(0)))
+    stored = np.zeros((256, 256), np.int64)
     pairs = match_folders(predictions, labels, encoding)
     for said, truth in track(pairs):
-        total += confusion_counts(*map(torch.from_numpy, _read_pair(said, truth, encoding)))
-    return Scores(total.numpy(), len(pairs))
+        stored += _count_stored(*_read_pair(said, truth))
+    return Scores(_by_train_id(stored, encoding), len(pairs))
 
 
 def match_folders(predictions: Path, labels: Path, encoding: str) -> list[tuple[Path, Path]]:
@@ -99,16 +101,43 @@ def _unique(keys: dict[Path, str]) -> dict[str, Path]:
     return found
 
 
-def _read_pair(said: Path, truth: Path, encoding: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_pair(said: Path, truth: Path) -> tuple[np.ndarray, np.ndarray]:
     prediction, label = read_ids_8bit(said), read_ids_8bit(truth)
     if prediction.shape != label.shape:
         raise LabError(
             f"{said}: {prediction.shape[0]}×{prediction.shape[1]} pixels, but its label map {truth} has "
             f"{label.shape[0]}×{label.shape[1]}; write predictions at the label's size"
         )
-    if encoding == "ids":
-        return CITYSCAPES_TO_TRAIN[prediction], CITYSCAPES_TO_TRAIN[label]
     return prediction, label
+
+
+def _count_stored(prediction: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Pixels by truth (rows) and prediction, both as stored in 8 bits: int64 ``(256, 256)``.
+
+    One pass over the pixels, without any table of ids or wider integers: it costs a sixth of reading the two files.
+    """
+    import cv2
+
+    counts = np.zeros((256, 256), np.int64)
+    for start in range(0, label.size, _AT_ONCE):
+        pair = [maps.reshape(-1)[start : start + _AT_ONCE] for maps in (label, prediction)]
+        # Neighbours are mostly alike, and a counter cannot be raised again before it was stored. So four parts of the
+        # picture are interleaved, which halves the time. At most three pixels are left over.
+        even = pair[0].size // 4 * 4
+        np.add.at(counts, tuple(maps[even:] for maps in pair), 1)
+        if even:
+            mixed = [cv2.merge(list(maps[:even].reshape(4, 1, -1))).reshape(1, -1) for maps in pair]
+            counts += cv2.calcHist(mixed, [0, 1], None, [256, 256], [0, 256, 0, 256]).astype(np.int64)
+    return counts
+
+
+def _by_train_id(stored: np.ndarray, encoding: str) -> np.ndarray:
+    """Counts ``(19, 20)`` as of :func:`labkit.evaluation.confusion.confusion_counts`, from those by stored number."""
+    train_ids = CITYSCAPES_TO_TRAIN if encoding == "ids" else np.arange(256)
+    place = np.minimum(train_ids, VOID)
+    counts = np.zeros((VOID + 1, VOID + 1), np.int64)
+    np.add.at(counts, (place[:, None], place), stored)
+    return counts[:NUM_CLASSES]
 
 
 def _label_files(folder: Path, encoding: str) -> list[Path]:

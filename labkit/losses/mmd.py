@@ -9,8 +9,8 @@ from torch import Tensor
 
 from labkit.errors import LabError, UnknownNameError
 
-Kernel = Callable[[Tensor], Tensor]
-"""From squared distances, whatever their shape, to kernel values."""
+Kernel = Callable[[Tensor, float], Tensor]
+"""From the squared distances within and between both sets, one square matrix, and σ to kernel values."""
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -35,8 +35,10 @@ def rbf_kernel(distances: Tensor, sigma: float = 1.0) -> Tensor:
     return torch.exp(printed_kernel(distances, sigma))
 
 
-def median_kernel(distances: Tensor) -> Tensor:
-    """A Gaussian whose σ² is half the median squared distance of different points, without gradient.
+def median_kernel(distances: Tensor, sigma: float = 1.0) -> Tensor:
+    """A Gaussian whose bandwidth squared is half the median squared distance of different points, times σ².
+
+    No gradient passes through the median.
 
     ``distances`` is the whole square matrix of both sets together. Where more than half of the points coincide the
     smallest positive distance takes the median's place; where all do, every value is 1.
@@ -45,14 +47,14 @@ def median_kernel(distances: Tensor) -> Tensor:
     different = distances.detach()[~torch.eye(n, dtype=torch.bool, device=distances.device)]
     positive = torch.where(different > 0, different, torch.inf)
     scale = torch.maximum(different.median(), positive.min()) if n > 1 else distances.new_ones(())
-    return torch.exp(-distances / torch.where(scale.isfinite(), scale, 1.0))
+    return torch.exp(-distances / (sigma**2 * torch.where(scale.isfinite(), scale, 1.0)))
 
 
 KERNELS: dict[str, Kernel] = {"printed": printed_kernel, "rbf": rbf_kernel, "median": median_kernel}
 """The kernels by name."""
 
 
-def mmd(x: Tensor, y: Tensor, kernel: str = "median", *, unbiased: bool = False) -> Tensor:
+def mmd(x: Tensor, y: Tensor, kernel: str = "median", sigma: float = 1.0, *, unbiased: bool = False) -> Tensor:
     r"""Squared maximum mean discrepancy of two sets of vectors.
 
     .. math:: \widehat{\mathrm{MMD}}^2 = \frac{1}{n^2} \sum_{i,j} k(x_i, x_j)
@@ -65,7 +67,8 @@ def mmd(x: Tensor, y: Tensor, kernel: str = "median", *, unbiased: bool = False)
     Args:
         x: float ``(n, d)``.
         y: float ``(m, d)``.
-        kernel: ``"printed"``, ``"rbf"`` (σ = 1) or ``"median"``.
+        kernel: ``"printed"``, ``"rbf"`` or ``"median"``.
+        sigma: σ of the kernel.
         unbiased: which estimate.
 
     Returns:
@@ -83,7 +86,7 @@ def mmd(x: Tensor, y: Tensor, kernel: str = "median", *, unbiased: bool = False)
     if min(n, m) < 1 + unbiased:
         raise LabError(f"mmd of {n} and {m} vectors: the {'un' * unbiased}biased estimate needs {1 + unbiased} of each")
     both = torch.cat([x, y])
-    values = KERNELS[kernel](squared_distances(both, both))
+    values = KERNELS[kernel](squared_distances(both, both), sigma)
     within_x, within_y, between = values[:n, :n], values[n:, n:], values[:n, n:]
     return _mean(within_x, unbiased) + _mean(within_y, unbiased) - 2 * between.mean()
 

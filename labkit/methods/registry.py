@@ -11,6 +11,12 @@ from labkit.training.method import Method
 METHODS: dict[str, str] = {
     "source-only": "labkit.methods.supervised:SourceOnly",
     "oracle": "labkit.methods.supervised:Oracle",
+    "adabn": "labkit.methods.adaptive_batch_norm:AdaptiveBatchNorm",
+    "adversarial": "labkit.methods.adversarial:Adversarial",
+    "adversarial-multilevel": "labkit.methods.adversarial:MultiLevelAdversarial",
+    "advent": "labkit.methods.adversarial:Advent",
+    "mmd": "labkit.methods.mmd:MMD",
+    "mmd-multilevel": "labkit.methods.mmd:MultiLevelMMD",
 }
 """Name to ``module:Class``."""
 

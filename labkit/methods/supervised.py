@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from labkit.losses.cross_entropy import AUXILIARY_WEIGHT, auxiliary_cross_entropy, cross_entropy
+from labkit.losses.cross_entropy import AUXILIARY_WEIGHT, auxiliary_cross_entropy
+from labkit.losses.dice import dice_loss
+from labkit.losses.focal import focal_loss
+from labkit.models.output import SegmentationOutput
 from labkit.settings import setting
 from labkit.training.method import LABELLED_TARGET, SOURCE, Batch, Method, Objective, Term
 
@@ -17,8 +20,13 @@ class SourceOnly(Method):
 
     .. math:: L_{total} = L_{main} + \\beta \\sum_m L_{aux_m}
 
+    L_main is cross-entropy; with γ the focal loss of baitan2025 §4.6; with λ_Dice the mixture of loda2025 §2.3.1,
+    (1 − λ) · L_CE + λ · L_Dice. The auxiliary heads keep plain cross-entropy, which no paper says otherwise.
+
     Attributes:
         beta: weight β of the auxiliary losses.
+        gamma: γ of the focal loss; 0 is cross-entropy.
+        dice: λ_Dice.
     """
 
     name: ClassVar[str] = "source-only"
@@ -26,17 +34,24 @@ class SourceOnly(Method):
     batch_norm: ClassVar[str] = "statistics of source pictures alone"
 
     beta: float = setting(AUXILIARY_WEIGHT, 0)
+    gamma: float = setting(0.0, 0)
+    dice: float = setting(0.0, 0, 1)
 
     def objectives(self, batches: Mapping[str, Batch]) -> Iterator[Objective]:
-        """Cross-entropy of the main and the auxiliary heads on the one stream there is."""
+        """The supervised loss on the one stream there is."""
         batch = batches[self.streams[0]]
-        output = self.model(batch.images)
-        yield Objective(
-            {
-                "main": Term(cross_entropy(output.logits, batch.labels)),
-                "auxiliary": Term(auxiliary_cross_entropy(output.auxiliary, batch.labels), self.beta),
-            }
-        )
+        yield Objective(self.supervised(self.model(batch.images), batch))
+
+    def supervised(self, output: SegmentationOutput, batch: Batch) -> dict[str, Term]:
+        """The terms of a labelled batch."""
+        main = focal_loss(output.logits, batch.labels, self.gamma)
+        terms = {
+            "main": Term(main, 1 - self.dice),
+            "auxiliary": Term(auxiliary_cross_entropy(output.auxiliary, batch.labels), self.beta),
+        }
+        if self.dice:
+            terms["dice"] = Term(dice_loss(output.logits, batch.labels), self.dice)
+        return terms
 
 
 @dataclass

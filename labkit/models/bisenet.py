@@ -184,8 +184,8 @@ class BiSeNet(nn.Module):
 
         Returns:
             Logits ``(N, C, H, W)``; in training mode two auxiliary logits of that shape, else none; features
-            ``spatial`` (256 channels at 1/8), ``context16`` (256) and ``context32`` (512), both straight from
-            the backbone, and ``fused`` (C at 1/8, before upsampling and classifier).
+            ``spatial`` (256 channels at 1/8), ``context16`` (256) and ``backbone`` (512 at 1/32), both straight from
+            the ResNet, and ``fused`` (C at 1/8, before upsampling and classifier).
 
         Raises:
             LabError: in training mode with a single image.
@@ -207,7 +207,7 @@ class BiSeNet(nn.Module):
         features = {
             "spatial": spatial,
             "context16": context.backbone16,
-            "context32": context.backbone32,
+            "backbone": context.backbone32,
             "fused": fused,
         }
         return SegmentationOutput(logits, auxiliary, features)

@@ -94,10 +94,10 @@ class DeepLabV2(nn.Module):
 
         Returns:
             Logits ``(N, C, H, W)``, resized bilinearly with ``align_corners=False`` as for every network here; no
-            auxiliary logits; features ``layer3`` (1024 channels) and ``layer4`` (2048), both from the backbone, and
+            auxiliary logits; features ``layer3`` (1024 channels) and ``backbone`` (2048), both from the backbone, and
             ``coarse`` (C, the logits before they are resized), all at 1/8.
         """
         third, last = self.backbone(images)
         coarse = self.head(last)
-        features = {"layer3": third, "layer4": last, "coarse": coarse}
+        features = {"layer3": third, "backbone": last, "coarse": coarse}
         return SegmentationOutput(resize(coarse, images.shape[-2:]), (), features)

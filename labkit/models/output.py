@@ -13,7 +13,8 @@ class SegmentationOutput(NamedTuple):
     Attributes:
         logits: ``(N, C, H, W)``, at the image's own size.
         auxiliary: further logits of the same shape, from the training-only heads; empty in evaluation mode.
-        features: named feature maps ``(N, K, h, w)`` for methods that align features and for looking at them.
+        features: named feature maps ``(N, K, h, w)`` for methods that align features and for looking at them; in every
+            network ``backbone`` is the last of its backbone.
     """
 
     logits: Tensor

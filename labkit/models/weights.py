@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from labkit.errors import LabError, UnknownNameError
 
 IMAGENET_WEIGHTS: dict[str, str] = {
     "resnet18": "ResNet18_Weights.IMAGENET1K_V1",
+    "resnet50": "ResNet50_Weights.IMAGENET1K_V1",
     "resnet101": "ResNet101_Weights.IMAGENET1K_V1",
 }
 """torchvision's ImageNet weights by the network's name."""
@@ -93,16 +94,38 @@ def load_backbone_imagenet(model: nn.Module) -> None:
     load_weights(model.backbone, weights, source=IMAGENET_WEIGHTS[name], ignore=CLASSIFIER)
 
 
+def load_coco(model: nn.Module) -> None:
+    """Load the weights that ``model.COCO`` names into all of ``model`` but ``model.CLASSIFIERS``.
+
+    Those were trained for other classes, so they keep their random start. Every other key has to match.
+    """
+    state = torchvision_weights(model.COCO)
+    own = {key: value for key, value in model.state_dict().items() if key.rpartition(".")[0] in model.CLASSIFIERS}
+    load_weights(model, {**state, **own}, source=model.COCO)
+
+
+STARTS: dict[str, Callable[[nn.Module], None]] = {"imagenet": load_backbone_imagenet, "coco": load_coco}
+"""Trained weights by name. They fit networks whose class has an attribute of that name in capitals."""
+
+
 def imagenet_backbone(name: str) -> dict[str, Tensor]:
     """torchvision's ImageNet state dict of ``name`` (a key of :data:`IMAGENET_WEIGHTS`), classifier included.
 
-    Downloaded once into torch hub's cache and verified each time. Raises UnknownNameError, LabError.
+    Raises UnknownNameError, and LabError as :func:`torchvision_weights`.
     """
     if name not in IMAGENET_WEIGHTS:
         raise UnknownNameError("backbone", name, IMAGENET_WEIGHTS)
+    return torchvision_weights(IMAGENET_WEIGHTS[name])
+
+
+def torchvision_weights(name: str) -> dict[str, Tensor]:
+    """The state dict that torchvision calls ``name``, as in ``"ResNet18_Weights.IMAGENET1K_V1"``.
+
+    Downloaded once into torch hub's cache and verified each time. Raises LabError.
+    """
     from torchvision.models import get_weight
 
-    return read_state_dict(fetch_weights(get_weight(IMAGENET_WEIGHTS[name]).url))
+    return read_state_dict(fetch_weights(get_weight(name).url))
 
 
 def fetch_weights(url: str, folder: str | os.PathLike | None = None) -> Path:

@@ -7,6 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # read by editors, and by the book to know which sources a notebook depends on
+    from labkit.plots.augmentations import (
+        augmentation_draws,
+        class_scatter,
+        difference_map,
+        movement_bars,
+        picture_statistics_figure,
+    )
     from labkit.plots.bars import class_iou_bars
     from labkit.plots.confusions import confusion_figure
     from labkit.plots.cooccurrence import cooccurrence_figure
@@ -15,22 +22,45 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
     from labkit.plots.features import feature_projection, statistics_by_channel
     from labkit.plots.frames import slider
     from labkit.plots.label_maps import draw_label_map, label_map_figure, styles_figure
+    from labkit.plots.networks import (
+        FieldPanel,
+        Operating,
+        accuracy_latency,
+        half_precision,
+        latency_by_pass,
+        receptive_field_growth,
+        receptive_fields,
+        schedules,
+    )
     from labkit.plots.panels import Panel, make_panels, prediction_panels
     from labkit.plots.style import theme
 
 __all__ = [
+    "FieldPanel",
+    "Operating",
     "Panel",
+    "accuracy_latency",
+    "augmentation_draws",
     "channel_statistics",
     "class_frequencies",
     "class_iou_bars",
+    "class_scatter",
     "confusion_figure",
     "cooccurrence_figure",
+    "difference_map",
     "draw_label_map",
     "feature_projection",
+    "half_precision",
     "label_map_figure",
+    "latency_by_pass",
     "learning_curves",
     "make_panels",
+    "movement_bars",
+    "picture_statistics_figure",
     "prediction_panels",
+    "receptive_field_growth",
+    "receptive_fields",
+    "schedules",
     "score_curves",
     "slider",
     "statistics_by_channel",
@@ -39,6 +69,7 @@ __all__ = [
 ]
 
 _MODULES = (
+    "augmentations",
     "bars",
     "confusions",
     "cooccurrence",
@@ -47,6 +78,7 @@ _MODULES = (
     "features",
     "frames",
     "label_maps",
+    "networks",
     "panels",
     "style",
 )

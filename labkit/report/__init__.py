@@ -1,22 +1,37 @@
 """What a page says about results: tables with the data's name, recorded sweeps with their provenance, real source."""
 
+from labkit.report.augmentations import (
+    augmentation_seeds,
+    difference_figure,
+    published_augmentations,
+    recorded_augmentations,
+)
 from labkit.report.comparison import prediction_figure, source_only_and_oracle
 from labkit.report.results import load_results, provenance, record, recorded_seeds, seeds_table
+from labkit.report.rows import train_row, train_rows
 from labkit.report.source_code import show_source
-from labkit.report.sweeps import SWEEPS, sweep
+from labkit.report.sweeps import SWEEPS, plan_sweep, plan_text, sweep
 from labkit.report.tables import per_class_table, result_table
 
 __all__ = [
     "SWEEPS",
+    "augmentation_seeds",
+    "difference_figure",
     "load_results",
     "per_class_table",
+    "plan_sweep",
+    "plan_text",
     "prediction_figure",
     "provenance",
+    "published_augmentations",
     "record",
+    "recorded_augmentations",
     "recorded_seeds",
     "result_table",
     "seeds_table",
     "show_source",
     "source_only_and_oracle",
     "sweep",
+    "train_row",
+    "train_rows",
 ]

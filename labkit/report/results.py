@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import labkit
+from labkit.errors import LabError
 from labkit.files import read_json, write_json
 from labkit.profiles import pair_named
 from labkit.report.tables import Noted, Words
@@ -15,14 +16,27 @@ from labkit.report.tables import Noted, Words
 if TYPE_CHECKING:
     import pandas
 
-RESULTS = Path(labkit.__file__).parents[1] / "results"
-"""The recorded results of a checkout; an installed package has none."""
+_HOME = Path(labkit.__file__).parent
+RESULTS = _HOME / "recorded" if (_HOME / "recorded").is_dir() else _HOME.parent / "results"
+"""The recorded results: those that the wheel carries, in a checkout the folder ``results``."""
+
+_NEEDED = {"pair", "data", "profile", "size", "steps", "seeds", "report", "rows", "environment"}
 
 
 def record(outcome: dict[str, Any], folder: Path) -> Path:
-    """Write a sweep's outcome under ``folder``; one file for each sweep, pair and profile."""
+    """Write a sweep's outcome under ``folder``; one file for each sweep, pair and profile.
+
+    Raises:
+        LabError: rows that were recorded before would be lost with it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{outcome['sweep']}.{outcome['pair']}.{outcome['profile']}.json"
+    before = [row["name"] for row in read_json(path).get("rows", ())] if path.is_file() else []
+    if lost := [name for name in before if name not in {row["name"] for row in outcome["rows"]}]:
+        raise LabError(
+            f"{path} has recorded rows that are not among the new ones: {', '.join(lost)}. "
+            "Record the whole sweep (its finished trainings are found), or these rows into another folder"
+        )
     write_json(path, outcome)
     return path
 
@@ -31,6 +45,25 @@ def load_results(name: str, pair: str, profile: str = "mini", folder: Path = RES
     """A recorded sweep, or None if there is none."""
     path = folder / f"{name}.{pair_named(pair).name}.{profile}.json"
     return read_json(path) if path.is_file() else None
+
+
+def all_results(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Every recorded sweep of a folder, by file name; other files, and a folder that is not there, count for nothing.
+
+    Raises:
+        LabError: a file is damaged or incomplete, by name.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        outcome = read_json(path)
+        if not isinstance(outcome, dict) or "sweep" not in outcome:
+            continue
+        if absent := sorted(_NEEDED - set(outcome)):
+            raise LabError(
+                f"{path}: a recorded sweep without {', '.join(absent)}; record it again (labkit sweep --record)"
+            )
+        found.append(outcome)
+    return found
 
 
 def seeds_table(outcome: dict[str, Any]) -> pandas.DataFrame:

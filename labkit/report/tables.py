@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labkit.data.catalog import ATTRIBUTIONS
+from labkit.data.formats import ATTRIBUTIONS
 from labkit.labels import CLASS_NAMES, EVALUATIONS
 
 if TYPE_CHECKING:

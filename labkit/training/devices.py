@@ -55,7 +55,10 @@ def check_device(precision: str, device: str) -> torch.device:
     """The device, if it and the precision are such that :func:`make_fabric` takes them; errors as there."""
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
-    return choose_device(device)
+    chosen = choose_device(device)
+    if precision == "16-mixed" and chosen.type == "cpu":  # Fabric would take bf16 instead, under this name
+        raise LabError("precision=16-mixed needs a GPU; on a CPU set precision=32-true or bf16-mixed")
+    return chosen
 
 
 def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1) -> Fabric:
@@ -63,7 +66,7 @@ def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1)
 
     Raises:
         UnknownNameError: a precision that is not one of :data:`PRECISIONS`.
-        LabError: a device that is not there.
+        LabError: a device that is not there, or one that the precision does not run on.
     """
     kind = check_device(precision, device).type
     if kind == "cuda" and torch.cuda.device_count() < devices:

@@ -17,7 +17,7 @@ from labkit.errors import LabError
 from labkit.evaluation.predict import evaluate
 from labkit.files import write_json
 from labkit.labels import NUM_CLASSES
-from labkit.models.registry import create_model, module_of
+from labkit.models.registry import create_model, is_named_start, module_of
 from labkit.progress import track
 from labkit.settings import describe
 from labkit.training import checkpoints
@@ -59,7 +59,7 @@ class Experiment:
         datasets: one for each of the method's streams.
         validation: target pictures with labels, for curves and for *best*; None to do without.
         report: target pictures with labels, for the result; None where the target has none.
-        weights: ``none``, ``imagenet`` or a file.
+        weights: ``none``, a name of trained weights that there are for the model, or a file.
     """
 
     model: str
@@ -81,7 +81,7 @@ class Experiment:
     def describe(self) -> dict[str, Any]:
         """The description that names the run, as plain JSON."""
         return {
-            "model": {"name": self.model, "num_classes": NUM_CLASSES, "weights": _identify_weights(self.weights)},
+            "model": {"name": self.model, "num_classes": NUM_CLASSES, "weights": _identify_weights(self)},
             "method": {"name": self.method.name, **describe(self.method)},
             "recipe": describe(self.recipe),
             "seed": self.seed,
@@ -109,14 +109,11 @@ def _identify(dataset: SegmentationDataset | None) -> dict[str, Any] | None:
     return None if dataset is None else {"name": dataset.name, **dataset.fingerprint()}
 
 
-def _identify_weights(weights: str) -> str:
+def _identify_weights(experiment: Experiment) -> str:
     """A name, or the digest of a file's content: two files of one name are two starts."""
-    if weights in ("none", "imagenet"):
-        return weights
-    path = Path(weights)
-    if not path.is_file():
-        raise LabError(f"weights {weights!r}: neither none, imagenet nor a file")
-    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    if is_named_start(experiment.model, experiment.weights):
+        return experiment.weights
+    return "sha256:" + hashlib.sha256(Path(experiment.weights).read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

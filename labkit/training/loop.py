@@ -6,7 +6,7 @@ Device, precision and processes are Lightning Fabric's affair; everything else o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,10 @@ from torch import nn
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.transforms import Augmentation, layout, normalize, to_device
 from labkit.errors import LabError, UnknownNameError
-from labkit.training.method import TARGET, Batch, Method, Objective
+from labkit.training.method import SOURCE, TARGET, Batch, Method, Objective
 from labkit.training.random_states import random_states, set_random_states
 from labkit.training.recipe import Recipe
-from labkit.training.schedule import poly, set_learning_rate
+from labkit.training.schedule import constant, poly, set_learning_rate
 from labkit.training.streams import batches, derived_seed
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class _Step:
     learning_rate: float
     names: tuple[str, ...]
     losses: dict[str, Any] = field(default_factory=dict)
+    watched: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:
@@ -84,9 +85,7 @@ class Trainer:
                 raise LabError(f"the {stream} data set, {dataset.name} {dataset.split}, is empty")
         self.fabric, self.recipe, self.method, self.seed = fabric, recipe, method, seed
         self.datasets, self.workers, self.evaluate = datasets, workers, evaluate
-        self.augmentation = Augmentation(
-            flip=recipe.flip, jitter=recipe.jitter, blur=recipe.blur, scale=recipe.scale, crop=recipe.crop
-        )
+        self.augmentations = {stream: _augmentation(recipe, stream) for stream in datasets}
         self.step = 0
         self.metrics: list[dict[str, Any]] = []
         self._unread: list[_Step] = []
@@ -106,24 +105,25 @@ class Trainer:
             if not parameters:  # a teacher, say: it is used and saved, not trained
                 self.networks[name] = self.fabric.to_device(network)
                 continue
-            optimizer = self._sgd(parameters) if name == SEGMENTER else self.method.optimizer(name, parameters)
+            optimizer = self._optimizer(parameters) if name == SEGMENTER else self.method.optimizer(name, parameters)
             self.networks[name], self.optimizers[name] = self.fabric.setup(network, optimizer)
-        if self.fabric.device.type == "cuda" and self.recipe.momentum:
+        if self.fabric.device.type == "cuda" and self.recipe.optimizer == "sgd" and self.recipe.momentum:
             self._start_momentum()
         self.method.model = self.networks[SEGMENTER]
         self.method.networks = {name: net for name, net in self.networks.items() if name != SEGMENTER}
         self.method.training_mode()
 
-    def _sgd(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         recipe = self.recipe
-        return torch.optim.SGD(
-            parameters,
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            # Fused SGD takes the loss scaler's verdict on the device: no waiting in fp16 either.
-            fused=self.fabric.device.type == "cuda",
-        )
+        shared = {
+            "lr": recipe.learning_rate,
+            "weight_decay": recipe.weight_decay,
+            # Fused optimisers take the loss scaler's verdict on the device: no waiting in fp16 either.
+            "fused": self.fabric.device.type == "cuda",
+        }
+        if recipe.optimizer == "adam":
+            return torch.optim.Adam(parameters, betas=recipe.betas, **shared)
+        return torch.optim.SGD(parameters, momentum=recipe.momentum, **shared)
 
     def _start_momentum(self) -> None:
         """Momentum from zero, which is what the first step would set it to.
@@ -199,7 +199,7 @@ class Trainer:
 
     def _train_step(self, streams: dict) -> None:
         recipe = self.recipe
-        factor = poly(self.step, recipe.steps, recipe.power, recipe.warmup)
+        factor = _factor(recipe, self.step)
         for optimizer in self.optimizers.values():
             set_learning_rate(optimizer, factor)
             optimizer.zero_grad(set_to_none=True)
@@ -213,9 +213,20 @@ class Trainer:
                 self.fabric.backward(objective.total / recipe.accumulate, inputs=self._parameters(objective.optimizer))
                 self._remember(record, objective)
                 touched[objective.optimizer] = None
-        for name in touched:
-            self.optimizers[name].step()
+        self._step_optimizers(touched)
         self._unread.append(record)
+
+    def _step_optimizers(self, names: Iterable[str]) -> None:
+        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+        if scaler is None:
+            for name in names:
+                self.optimizers[name].step()
+            return
+        # Fabric would update the loss scale after each optimiser, and the next one would divide by a scale that its
+        # gradients were never multiplied with.
+        for name in names:
+            scaler.step(self.optimizers[name].optimizer)
+        scaler.update()
 
     def _parameters(self, optimizer: str) -> list[nn.Parameter]:
         if optimizer not in self.optimizers:
@@ -233,15 +244,17 @@ class Trainer:
         draws = torch.Generator().manual_seed(
             derived_seed(self.seed, stream, self.step, micro, self.fabric.global_rank)
         )
-        images, labels = self.augmentation(images, labels, draws)
+        images, labels = self.augmentations[stream](images, labels, draws)
         return Batch(normalize(images).contiguous(memory_format=layout(device)), labels, tuple(names))
 
     # --- losses stay on the device until they are read -----------------------------------------------------------
 
     def _remember(self, record: _Step, objective: Objective) -> None:
-        for name, term in objective.terms.items():
-            part = term.loss.detach().float() / self.recipe.accumulate
-            record.losses[name] = record.losses[name] + part if name in record.losses else part
+        losses = {name: term.loss for name, term in objective.terms.items()}
+        for kept, values in ((record.losses, losses), (record.watched, objective.watched)):
+            for name, value in values.items():
+                part = value.detach().float() / self.recipe.accumulate
+                kept[name] = kept[name] + part if name in kept else part
 
     def _read_losses(self) -> None:
         """One transfer for all steps since the last reading.
@@ -250,10 +263,11 @@ class Trainer:
             NonFiniteLoss: at the first step whose loss is not finite.
         """
         records, self._unread = self._unread, []
-        losses = [loss for record in records for loss in record.losses.values()]
-        values = iter(torch.stack(losses).tolist() if losses else ())
+        scalars = [value for record in records for kept in (record.losses, record.watched) for value in kept.values()]
+        values = iter(torch.stack(scalars).tolist() if scalars else ())
         for record in records:
             record.losses = dict(zip(record.losses, values, strict=False))
+            record.watched = dict(zip(record.watched, values, strict=False))
             for name, value in record.losses.items():
                 if not math.isfinite(value):
                     raise NonFiniteLoss(
@@ -273,6 +287,8 @@ class Trainer:
         for record in records:
             for name, value in record.losses.items():
                 columns.setdefault(f"loss/{name}", []).append(value)
+            for name, value in record.watched.items():
+                columns.setdefault(name, []).append(value)
         means = {name: sum(column) / len(column) for name, column in columns.items()}
         self.metrics.append({"step": records[-1].number, "learning_rate": records[-1].learning_rate} | means)
 
@@ -280,6 +296,17 @@ class Trainer:
         self._write_metrics()
         self.metrics[-1] |= self.evaluate(bare(self.networks[SEGMENTER]))
         self.method.training_mode()
+
+
+def _augmentation(recipe: Recipe, stream: str) -> Augmentation:
+    crop = recipe.source_crop if stream == SOURCE and recipe.source_crop else recipe.crop
+    return Augmentation(flip=recipe.flip, jitter=recipe.jitter, blur=recipe.blur, scale=recipe.scale, crop=crop)
+
+
+def _factor(recipe: Recipe, step: int) -> float:
+    if recipe.schedule == "constant":
+        return constant(step, recipe.warmup)
+    return poly(step, recipe.steps, recipe.power, recipe.warmup)
 
 
 def bare(network: nn.Module) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -39,11 +39,13 @@ class Term:
 class Objective:
     """Named terms whose weighted sum one optimiser minimises.
 
-    ``optimizer`` names it: ``"segmenter"``, or one of the networks that :meth:`Method.build` returned.
+    ``optimizer`` names it: ``"segmenter"``, or one of the networks that :meth:`Method.build` returned. ``watched`` are
+    further scalars, by the name of their column among the metrics; they enter no sum: an accuracy, a threshold.
     """
 
     terms: Mapping[str, Term]
     optimizer: str = "segmenter"
+    watched: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def total(self) -> Tensor:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import torch
@@ -17,8 +18,13 @@ PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "pillow")
 
 
 def commit() -> str | None:
-    """The commit of the checkout that labkit runs from, with ``+`` when files differ from it; None outside of git."""
+    """The commit of the checkout that labkit runs from, with ``+`` when files differ from it, or that pip fetched.
+
+    None where neither is known.
+    """
     folder = Path(labkit.__file__).parent
+    if not (folder.parent / "pyproject.toml").is_file():  # installed: a repository around it is somebody else's
+        return _fetched_commit()
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -29,6 +35,15 @@ def commit() -> str | None:
         return git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _fetched_commit() -> str | None:
+    """What ``pip install git+…`` wrote down, as on Colab."""
+    try:
+        origin = json.loads(distribution("labkit").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return None
+    return origin.get("vcs_info", {}).get("commit_id", "")[:10] or None
 
 
 def environment(device: torch.device, precision: str, devices: int = 1) -> dict:

@@ -8,13 +8,19 @@ from torch.optim import Optimizer
 def poly(step: int, steps: int, power: float = 0.9, warmup: int = 0) -> float:
     """The factor on the base learning rate at ``step`` (counted from 0).
 
-    .. math:: \\alpha(t)/\\alpha_0 = (1 - t/T)^p
+    .. math:: \\alpha(t)/\\alpha_0 = \\left(1 - \\frac{t - w}{T - w}\\right)^p
 
-    with ``T = steps`` (baitan2025 §3.2). During the first ``warmup`` steps the factor also rises linearly, from
-    1/warmup to 1 (yan2022 §IV). The last step, T − 1, still has a positive rate.
+    with ``T = steps`` (baitan2025 §3.2, w = 0) after ``w = warmup`` steps in which it rises linearly, from 1/w to 1
+    (yan2022 §IV-C). The last step, T − 1, still has a positive rate.
     """
-    factor = (1 - step / steps) ** power
-    return factor * min(1.0, (step + 1) / warmup) if warmup else factor
+    if step < warmup:
+        return (step + 1) / warmup
+    return (1 - (step - warmup) / (steps - warmup)) ** power
+
+
+def constant(step: int, warmup: int = 0) -> float:
+    """The factor 1 (loda2025 §3: no scheduler), after a linear warm-up if there is one."""
+    return min(1.0, (step + 1) / warmup) if warmup else 1.0
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

@@ -1,0 +1,218 @@
+"""Sphinx extension: the ledger's tables, from the published numbers, the recorded results and the runs at hand.
+
+In a page's Markdown source::
+
+    {ledger} baitan2025        a section for every experiment of the paper
+
+becomes Markdown before it is parsed, so headings and links are the page's own. Whoever adds a column heads it with its
+data's name: no number stands beside a published one without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+if TYPE_CHECKING:
+    from labkit.papers.experiments import Block, Experiment, Number
+    from labkit.report.ledger import Entry, Ours
+
+logger = logging.getLogger(__name__)
+
+DIRECTIVE = re.compile(r"^```\{ledger\} (\w+)\n```$", re.MULTILINE)
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Expand ``{ledger}`` in a page."""
+    if DIRECTIVE.search(source[0]):
+        source[0] = DIRECTIVE.sub(lambda match: paper_text(app, docname, match[1]), source[0])
+
+
+def paper_text(app: Sphinx, docname: str, paper: str) -> str:
+    """The Markdown of one paper's experiments; a warning where a result cannot be read."""
+    from labkit.errors import LabError
+    from labkit.report.ledger import ledger
+
+    results = Path(app.srcdir) / "results"
+    runs = Path(os.environ.get("LABKIT_RUNS") or Path(app.srcdir) / "build" / "runs")
+    for path in results.glob("*.json"):
+        app.env.note_dependency(str(path))
+    try:
+        entries = ledger(paper, results, runs)
+    except LabError as error:
+        logger.warning(str(error), location=docname, type="labkit", subtype="ledger")
+        return ""
+    groups = [list(found) for _, found in groupby(entries, key=lambda entry: entry.experiment.id)]
+    return "\n\n".join([overview(groups), *(section(group) for group in groups)])
+
+
+def overview(groups: Sequence[Sequence[Entry]]) -> str:
+    """A table of the experiments: which there are, and what data they were run on."""
+    rows = []
+    for group in groups:
+        experiment = group[0].experiment
+        numbers = sum(entry.number is not None and not entry.number.missing for entry in group)
+        on = dict.fromkeys(one.data for entry in group for one in shown(entry) if one.outcome)
+        state = "; ".join(on) if on else "not run" if numbers else ""
+        link = f"[{experiment.id}](#{anchor(experiment)})"
+        rows.append([link, escape(experiment.title), str(numbers or "none"), escape(state)])
+    return table(["id", "experiment", "numbers", "run on"], rows, "llrl")
+
+
+def section(entries: Sequence[Entry]) -> str:
+    """An experiment: what it is, its numbers beside ours, what is odd about them, and how to repeat it."""
+    experiment = entries[0].experiment
+    parts = [
+        f"({anchor(experiment)})=\n### {experiment.id}: {escape(experiment.title)}",
+        f"{escape(experiment.what)} *{escape(experiment.where)}.*",
+    ]
+    notes, rest = list(experiment.notes), iter(entries)  # which come block by block
+    tables = [numbers_table(block, list(islice(rest, len(block.numbers))), notes) for block in experiment.blocks]
+    marks = [note_mark(place) for place in range(1, len(experiment.notes) + 1)]
+    if marks:
+        parts[1] += f" {''.join(marks)}"
+    parts += tables
+    if notes:
+        parts.append(note_box("\n".join(f"{place}. {escape(note)}" for place, note in enumerate(notes, start=1))))
+    sources = dict.fromkeys(one.provenance for entry in entries for one in shown(entry))
+    if sources:
+        parts.append(note_box("Ours:\n\n" + "\n".join(f"- {escape(text)}." for text in sources)))
+    if experiment.blocks:
+        parts.append(repeat(entries))
+    return "\n\n".join(parts)
+
+
+def repeat(entries: Sequence[Entry]) -> str:
+    """How to repeat an experiment on the paper's own data, or what the library lacks for it."""
+    from labkit.report.ledger import command, wanting
+
+    numbers = [entry.number for entry in entries]
+    commands = dict.fromkeys(filter(None, map(command, numbers)))
+    lacking = dict.fromkeys(thing for number in numbers for thing in wanting(number))
+    text = []
+    if commands:
+        text.append("To repeat it on the paper's own data:\n\n```bash\n" + "\n".join(commands) + "\n```")
+    if lacking:
+        text.append(f"Not there yet{' for the other rows' if commands else ''}: {escape(', '.join(lacking))}.")
+    return "\n\n".join(text)
+
+
+def numbers_table(block: Block, entries: Sequence[Entry], notes: list[str]) -> str:
+    """A block's numbers, a row a setting; first the paper's columns, then ours, each headed with its data."""
+    from labkit.report.ledger import COMPUTED, NOT_RUN
+
+    columns = list(dict.fromkeys(entry.number.column for entry in entries))
+    cells = {(entry.number.row, entry.number.column): entry for entry in entries}
+    data, data_whole = entries[0].number.data_short, entries[0].number.data
+    trained = {
+        (column, one.data, one.profile): None
+        for column in columns
+        for entry in entries
+        if entry.number.column == column
+        for one in shown(entry)
+    }
+    ours = list(trained)
+    own_run = any(one in entry.on_own_data for entry in entries for one in shown(entry))
+
+    on_all = "".join(mark_of(note, notes) for note in block.notes)
+    heads = [""]  # of the settings
+    for column in columns:
+        heads.append(escape(f"paper: {metric_of(entries, column)}, {data}"))
+    own_shown = not own_run and not any(entry.state == COMPUTED for entry in entries)
+    if own_shown:
+        heads.append(escape(f"ours, {data}"))
+    for column, ours_data, profile in ours:
+        budget = f" ({profile})" if profile else ""
+        heads.append(escape(f"ours: {metric_of(entries, column)}, {ours_data}{budget}"))
+
+    rows = []
+    for row in dict.fromkeys(entry.number.row for entry in entries):
+        numbers = [cells[row, column].number for column in columns]
+        marks = "".join(mark_of(note, notes) for note in dict.fromkeys(n for number in numbers for n in number.notes))
+        line = [f"{setting_of(numbers[0])}{NO_BREAK}{marks}" if marks else setting_of(numbers[0])]
+        line += [published(number, notes) for number in numbers]
+        if own_shown:
+            line.append(NOT_RUN)
+        for column, ours_data, profile in ours:
+            key = (ours_data, profile)
+            found = [o for o in shown(cells[row, column]) if (o.data, o.profile) == key]
+            line.append(escape(found[-1].text).replace(" ", NO_BREAK) if found else NOT_RUN)
+        rows.append(line)
+    said = dict.fromkeys(entry.number.selection for entry in entries if entry.number.measure in ("last", "best"))
+    below = [f"Checkpoint that the paper reports: {escape('; '.join(said))}."] if any(said) else []
+    below += [f"Data: {escape(data_whole)}."] if data_whole != data else []
+    below += [f"On the whole table: {on_all}"] if on_all else []
+    box = f"\n\n{note_box(' '.join(below))}" if below else ""
+    return table(heads, rows, "l" + "r" * (len(heads) - 1)) + box
+
+
+def shown(entry: Entry) -> list[Ours]:
+    """Ours that a page shows: all but trainings with the budget whose numbers mean nothing."""
+    from labkit.report.ledger import SMOKE
+
+    return [one for one in entry.ours if one.profile != SMOKE]
+
+
+def published(number: Number, notes: list[str]) -> str:
+    """A published number as printed, or why there is none: in a word, or as a note."""
+    if not number.missing:
+        return number.printed
+    if len(number.missing) < 20:
+        return escape(number.missing)
+    return f"– {mark_of(number.missing, notes)}"
+
+
+def metric_of(entries: Sequence[Entry], column: str) -> str:
+    """What a column holds, with its unit."""
+    number = next(entry.number for entry in entries if entry.number.column == column)
+    return number.metric if number.unit == "epoch" else f"{number.metric} ({number.unit})"
+
+
+def setting_of(number: Number) -> str:
+    """The setting of a row, which may break after a comma only."""
+    return escape(number.setting).replace(" ", NO_BREAK).replace(f",{NO_BREAK}", ", ")
+
+
+def mark_of(note: str, notes: list[str]) -> str:
+    """The raised number of a note, which joins the list where it is not in it yet."""
+    if note not in notes:
+        notes.append(note)
+    return note_mark(notes.index(note) + 1)
+
+
+def note_mark(place: int) -> str:
+    return f"{{sup}}`({place})`"
+
+
+def note_box(text: str) -> str:
+    return f":::{{container}} lab-note\n{text}\n:::"
+
+
+def anchor(experiment: Experiment) -> str:
+    """The name that pages link an experiment by."""
+    return f"ledger-{experiment.id.lower()}"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], alignment: str) -> str:
+    """A Markdown table; cells are Markdown already."""
+    rule = ["---:" if side == "r" else ":---" for side in alignment]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
+
+
+def escape(text: str) -> str:
+    """Text that Markdown leaves as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>|$#~])", r"\\\1", " ".join(text.split()))
+
+
+def setup(app: Sphinx) -> dict:
+    """Called by Sphinx."""
+    app.connect("source-read", read_source, priority=200)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

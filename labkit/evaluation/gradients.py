@@ -1,0 +1,23 @@
+"""Which parts of a network a loss reaches, and how strongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def gradient_norms(loss: Tensor, parts: Mapping[str, nn.Module]) -> dict[str, float | None]:
+    """Euclidean norm of the gradient of ``loss`` with respect to all parameters of each part.
+
+    Args:
+        loss: a scalar with a graph, which is kept for further losses.
+        parts: modules by name; None in the result for a part none of whose parameters the loss depends on.
+    """
+    norms: dict[str, float | None] = {}
+    for name, part in parts.items():
+        found = torch.autograd.grad(loss, list(part.parameters()), retain_graph=True, allow_unused=True)
+        squares = [gradient.double().square().sum() for gradient in found if gradient is not None]
+        norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else None
+    return norms

@@ -1,0 +1,94 @@
+"""Table 3 of baitan2025 and ours: trainings with augmentations, each beside the one without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labkit.labels import CLASS_NAMES
+from labkit.papers import load
+from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table
+from labkit.report.tables import Noted, Words
+
+if TYPE_CHECKING:
+    import pandas
+
+TITLES = {
+    "1": "flip",
+    "2": "jitter",
+    "3": "blur",
+    "12": "flip + jitter",
+    "13": "flip + blur",
+    "23": "jitter + blur",
+    "123": "all three",
+}
+"""The rows of Table 3 in words."""
+
+BASELINE = "source only"
+_TABLE, _BASELINE_TABLE = "table3", "table2"
+
+
+def published_augmentations() -> pandas.DataFrame:
+    """Table 3 with the row of Table 2 that it is compared with, turned: mIoU and classes down, trainings across."""
+    import pandas
+
+    rows = pandas.concat([load("baitan2025", _BASELINE_TABLE), load("baitan2025", _TABLE).rename(index=TITLES)])
+    table = rows.T
+    table.columns.name = "GTA5 → Cityscapes, %, as printed"
+    return table
+
+
+def recorded_augmentations(pair: str, profile: str = "mini") -> pandas.DataFrame | None:
+    """The same of our recorded sweeps: mean over seeds, in percent; NaN for an absent class; None if not recorded."""
+    import pandas
+
+    baseline, outcome = _recorded(pair, profile)
+    if baseline is None or outcome is None:
+        return None
+    rows = {BASELINE: _row(baseline, BASELINE)} | {TITLES[row["name"]]: row for row in outcome["rows"]}
+    columns = {
+        title: {"mIoU": 100 * np.mean(row["miou"])}
+        | {name: 100 * np.mean(np.array(seeds, dtype=float)) for name, seeds in row["iou"].items()}
+        for title, row in rows.items()
+    }
+    table = pandas.DataFrame(columns)
+    table.columns.name = f"{outcome['data']}, %, mean of seeds"
+    return table
+
+
+def augmentation_seeds(pair: str, profile: str = "mini") -> Noted | Words:
+    """Our recorded trainings, source only first: mean ± standard deviation over seeds, with provenance."""
+    baseline, outcome = _recorded(pair, profile)
+    if baseline is None or outcome is None:
+        return recorded_seeds(f"baitan2025.{_BASELINE_TABLE if baseline is None else _TABLE}", pair, profile)
+    rows = [_row(baseline, BASELINE), *(row | {"name": TITLES[row["name"]]} for row in outcome["rows"])]
+    note = provenance(outcome)
+    if provenance(baseline) != note:
+        note += f" Source only: {provenance(baseline)}"
+    return Noted(seeds_table(outcome | {"rows": rows}), note)
+
+
+def difference_figure(table: pandas.DataFrame | None, data: str):
+    """Every training's IoU less that of source only, class by class: a heat map; words without a table.
+
+    Args:
+        table: from :func:`published_augmentations` or :func:`recorded_augmentations`.
+        data: the data's name, for the figure's title.
+    """
+    from labkit import plots
+
+    if table is None:
+        return Words(f"The trainings with augmentations have not been recorded on {data}.")
+    points = table.drop(columns=BASELINE).sub(table[BASELINE], axis=0)
+    order = [*(name for name in CLASS_NAMES if name in points.index), "mIoU"]
+    title = f"{data}: points of IoU, less source only"
+    return plots.difference_map(points.loc[order].to_numpy(), order, list(points), title=title)
+
+
+def _recorded(pair: str, profile: str) -> tuple[dict | None, dict | None]:
+    return tuple(load_results(f"baitan2025.{table}", pair, profile) for table in (_BASELINE_TABLE, _TABLE))
+
+
+def _row(outcome: dict, name: str) -> dict:
+    return next(row for row in outcome["rows"] if row["name"] == name)

@@ -1,0 +1,331 @@
+"""The ledger: every experiment of the four papers, its published numbers, and ours with the data they come from.
+
+It is read from the recorded results and, beside them, from the runs on this machine. What was not run says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labkit.lab import Lab
+from labkit.labels import CLASS_NAMES, EVALUATIONS
+from labkit.papers.experiments import Experiment, Number, experiments
+from labkit.profiles import PAIRS
+from labkit.report.local_runs import local_results
+from labkit.report.results import RESULTS, all_results
+from labkit.report.sweeps import SWEEPS, Row, missing
+from labkit.training.runs import RunStore
+
+RECORDED, LOCAL, COMPUTED = "recorded", "local, not recorded", "computed"
+NOT_RUN, NOT_MEASURED, NO_NUMBER = "not run", "not measured here", "no number"
+
+SMOKE = "smoke"
+"""The profile whose numbers mean nothing: with it alone, nothing counts as run."""
+
+_SCALE = {"%": 100, "fraction": 1, "G": 1e-9, "M": 1e-6}
+_DIGITS = {"%": 1, "fraction": 3, "G": 2, "M": 3}
+_SELECTION = {"best": "best on target validation labels"}
+_COST_SIZE = (512, 1024)
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What one sweep, or the runs on this machine, gave for a published number.
+
+    Attributes:
+        state: :data:`RECORDED`, :data:`LOCAL` or :data:`COMPUTED`.
+        data: what was trained and tested on, in words; beside the number wherever it is shown.
+        unit: the published number's.
+        values: one a seed, in the published number's unit.
+        seeds: which.
+        selection: which checkpoint: of the last step, or the best one on target validation labels.
+        classes: how many the mean is over; 0 where it is none.
+        iou: mean over the seeds by class, in the same unit; NaN for an absent class.
+        outcome: the recorded (or local) outcome that it comes from, empty where it is computed.
+    """
+
+    state: str
+    data: str
+    unit: str
+    values: tuple[float, ...]
+    seeds: tuple[int, ...]
+    selection: str
+    classes: int
+    iou: Mapping[str, float]
+    outcome: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """Mean ± standard deviation, without unit."""
+        digits = _DIGITS[self.unit]
+        spread = "" if math.isnan(self.spread) else f" ± {self.spread:.{digits}f}"
+        return f"{self.mean:.{digits}f}{spread}"
+
+    @property
+    def profile(self) -> str:
+        """The budget's name; empty where nothing was trained."""
+        return self.outcome.get("profile", "")
+
+    @property
+    def provenance(self) -> str:
+        """Where it comes from, in a sentence without a full stop."""
+        if not self.outcome:
+            return f"{self.data}: {self.state} from the network itself"
+        env, report = self.outcome["environment"], self.outcome["report"]
+        height, width = self.outcome["size"]
+        seeds = f"{'seed' if len(self.seeds) == 1 else 'seeds'} {', '.join(map(str, self.seeds))}"
+        return (
+            f"{self.data}, {self.state}: mIoU over {self.classes} classes on {report['images']} pictures of "
+            f"{report['data']} {report['split']}, profile {self.profile}, {self.outcome['steps']} steps at "
+            f"{height}×{width}, {seeds}, {self.selection}; {env['hardware']}, "
+            f"commit {env['commit']}, {env['date']}"
+        )
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def spread(self) -> float:
+        """Sample standard deviation over the seeds (n − 1); NaN with one seed."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
+
+    def as_json(self) -> dict[str, Any]:
+        """Its part of a row of ``labkit results --json``."""
+        environment, report = self.outcome.get("environment", {}), self.outcome.get("report", {})
+        return {
+            "ours": self.mean,
+            "spread": self.spread,
+            "seeds": list(self.seeds),
+            "values": list(self.values),
+            "data": self.data,
+            "state": self.state,
+            "selection": self.selection,
+            "classes": self.classes or None,
+            "iou": dict(self.iou),
+            **{key: self.outcome.get(key) for key in ("pair", "profile", "steps", "size", "sweep")},
+            "scored_on": f"{report['data']} {report['split']}" if report else None,
+            "images": report.get("images"),
+            **{key: environment.get(key) for key in ("hardware", "precision", "commit", "date")},
+        }
+
+
+_NOTHING: dict[str, Any] = dict.fromkeys(Ours("", "", "", (math.nan,), (), "", 0, {}, {}).as_json()) | {
+    "seeds": [],
+    "values": [],
+    "iou": {},
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published number (None for an experiment that has none) and all that stands beside it."""
+
+    experiment: Experiment
+    number: Number | None
+    ours: tuple[Ours, ...]
+
+    @property
+    def on_own_data(self) -> tuple[Ours, ...]:
+        """Ours on the data that the paper used, with a budget that means something."""
+        mine = [one for one in self.ours if self.number and one.outcome.get("pair") == self.number.pair]
+        return tuple(one for one in mine if one.profile != SMOKE)
+
+    @property
+    def state(self) -> str:
+        """Of the paper's own data: whether it was run."""
+        if self.number is None:
+            return NO_NUMBER
+        if not self.number.measure:
+            return NOT_MEASURED
+        if self.number.measure in ("params", "macs"):
+            return COMPUTED
+        return self.on_own_data[0].state if self.on_own_data else NOT_RUN
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of ``labkit results --json``: one for the paper's own data, run or not, and one for each other."""
+        about = self._about()
+        if self.state in (NO_NUMBER, NOT_MEASURED, NOT_RUN):
+            data = self.number.data if self.number else None
+            yield about | _NOTHING | {"data": data, "state": self.state}
+        for one in self.ours:
+            yield about | one.as_json()
+
+    def _about(self) -> dict[str, Any]:
+        number, experiment = self.number, self.experiment
+        about = {"id": experiment.id, "paper": experiment.paper, "experiment": experiment.title}
+        if number is None:
+            empty = dict.fromkeys(("setting", "metric", "unit", "published", "published_data", "published_selection"))
+            about |= {**empty, "published_iou": {}, "missing": NO_NUMBER, "where": experiment.where, "command": ""}
+            return about | {"notes": list(experiment.notes)}
+        on_all = next(block.notes for block in experiment.blocks if any(one is number for one in block.numbers))
+        return about | {
+            "setting": number.setting,
+            "metric": number.metric,
+            "unit": number.unit,
+            "published": number.value,
+            "published_data": number.data,
+            "published_selection": number.selection,
+            "published_iou": dict(number.iou),
+            "missing": number.missing,
+            "where": number.section,
+            "command": command(number),
+            "notes": [*number.notes, *on_all, *experiment.notes],
+        }
+
+
+def ledger(paper: str | None = None, folder: Path = RESULTS, runs: Path | None = None) -> list[Entry]:
+    """Every published number of a paper, or of all four, in the papers' order, with all that was measured for it.
+
+    Args:
+        paper: key of :data:`labkit.papers.PAPERS`.
+        folder: recorded results.
+        runs: a store of runs on this machine; what is recorded with the same budget takes their place.
+
+    Raises:
+        UnknownNameError: no such paper.
+        LabError: a recorded result is damaged.
+    """
+    recorded = all_results(folder)
+    local = local_results(RunStore(runs)) if runs else []
+    return [
+        Entry(experiment, number, tuple(_ours(number, recorded, local)) if number else ())
+        for experiment in experiments(paper).values()
+        for number in experiment.numbers or (None,)
+    ]
+
+
+def as_text(entries: Iterable[Entry]) -> str:
+    """Entries by experiment, a line for each published number and for each of ours."""
+    lines = []
+    for _, found in groupby(entries, key=lambda entry: entry.experiment.id):
+        first, *others = found
+        experiment = first.experiment
+        lines.append(f"{experiment.id}  {experiment.title} ({experiment.paper} {experiment.where})")
+        if first.number is None:
+            lines.append(f"    {NO_NUMBER}: a recipe or pictures")
+            continue
+        for entry in (first, *others):
+            number = entry.number
+            published = number.missing or f"{number.printed} {number.unit} on {number.data}"
+            lines.append(f"    {number.setting}, {number.metric}: published {published}")
+            if entry.state in (NOT_RUN, NOT_MEASURED):
+                lines.append(f"        ours  {entry.state}" + (f" on {number.data}" if entry.state == NOT_RUN else ""))
+            for one in entry.ours:
+                budget = f"; {one.profile}, seeds {', '.join(map(str, one.seeds))}" if one.outcome else ""
+                lines.append(f"        ours  {one.text} {one.unit} on {one.data} ({one.state}{budget})")
+    return "\n".join(lines)
+
+
+def command(number: Number) -> str:
+    """The command line that repeats a number's training on the paper's own data; empty where there is none (yet)."""
+    asked = _asked(number)
+    if asked is None or wanting(number):
+        return ""
+    return f"labkit sweep {asked[0]} --pair {number.pair} --profile paper"
+
+
+def wanting(number: Number) -> list[str]:
+    """What the training behind a number needs that the library does not have yet: networks, methods, settings."""
+    asked = _asked(number)
+    if asked is None:
+        return []
+    name, row = asked
+    return missing(row, Lab("paper", number.pair, paper=name.partition(".")[0]))
+
+
+def _asked(number: Number) -> tuple[str, Row] | None:
+    """The sweep and the row that train a number."""
+    found = (
+        (name, row)
+        for name, title in number.reproduced_by
+        if name in SWEEPS and number.pair
+        for row in SWEEPS[name].rows
+        if row.name == title
+    )
+    return next(found, None)
+
+
+def _ours(number: Number, recorded: list[dict], local: list[dict]) -> Iterator[Ours]:
+    if number.measure in ("params", "macs"):
+        yield _cost(number)
+        return
+    if not number.measure:
+        return
+    found: dict[tuple, tuple[str, dict, dict]] = {}
+    for state, outcomes in ((LOCAL, local), (RECORDED, recorded)):  # the later takes the earlier's place
+        for sweep, name in reversed(number.reproduced_by):
+            for outcome in outcomes:
+                for row in outcome["rows"]:
+                    if (outcome["sweep"], row["name"]) == (sweep, name):
+                        budget = (outcome["pair"], outcome["profile"], *outcome["size"])
+                        found[budget] = (state, outcome, row)
+    order = {name: place for place, name in enumerate(PAIRS)}
+    for budget in sorted(found, key=lambda key: (order.get(key[0], len(order)), *key[2:])):
+        ours = _measured(number, *found[budget])
+        if ours is not None:
+            yield ours
+
+
+def _measured(number: Number, state: str, outcome: dict, row: dict) -> Ours | None:
+    scale, evaluation = _SCALE[number.unit], outcome["report"]["evaluation"]
+    values, classes = _values(number.measure, row, evaluation)
+    if any(value is None or math.isnan(value) for value in values):
+        return None
+    return Ours(
+        state=state,
+        data=outcome["data"],
+        unit=number.unit,
+        values=tuple(scale * value for value in values),
+        seeds=tuple(outcome["seeds"]),
+        selection=_SELECTION.get(number.measure, "after the last step"),
+        classes=classes,
+        iou={name: scale * _mean(of_seeds) for name, of_seeds in row["iou"].items()},
+        outcome={**outcome, "steps": row.get("steps", outcome["steps"]), "rows": ()},
+    )
+
+
+def _values(measure: str, row: dict, evaluation: str) -> tuple[list[float | None], int]:
+    """The scores, one a seed, in 0–1, and over how many classes they are the mean."""
+    over = {"last16": "miou16", "last13": "miou13"}.get(measure, evaluation)
+    if (measure, evaluation) == ("last13", "miou11"):
+        return [None], 0
+    if evaluation == "miou11" or over == evaluation:  # CamVid's classes are merged ones: it has the one mean
+        return row["miou_best" if measure == "best" else "miou"], len(EVALUATIONS[evaluation].train_ids)
+    names = [CLASS_NAMES[i] for i in EVALUATIONS[over].train_ids]
+    seeds = range(len(row["miou"]))
+    return [_mean([row["iou"][name][seed] for name in names]) for seed in seeds], len(names)
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _cost(number: Number) -> Ours:
+    parameters, macs = _counts(number.model)
+    value = _SCALE[number.unit] * (parameters if number.measure == "params" else macs)
+    data = f"one picture of {_COST_SIZE[0]}×{_COST_SIZE[1]}, Cityscapes' 19 classes"
+    return Ours(COMPUTED, data, number.unit, (value,), (), "", 0, {}, {})
+
+
+@cache
+def _counts(model: str) -> tuple[int, int]:
+    """Parameters that are live, and multiply-adds, of a network; nothing is computed but shapes."""
+    import torch
+
+    from labkit.evaluation.cost import count_parameters, multiply_adds
+    from labkit.models.registry import create_model
+
+    with torch.device("meta"):
+        outline = create_model(model)
+    return count_parameters(outline).live, sum(multiply_adds(outline, _COST_SIZE).values())

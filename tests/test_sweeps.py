@@ -1,0 +1,274 @@
+"""Sweeps: what a dry run says without data, what is refused before anything is trained, real ones on made folders."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from labkit import cli, papers, report
+from labkit.data.export import make
+from labkit.errors import LabError, UnknownNameError
+from labkit.lab import Lab
+from labkit.labels import colorize
+from labkit.profiles import PAIRS, PROFILES
+from labkit.report import sweeps
+from labkit.report.sweeps import SWEEPS, Row, Sweep
+
+SMALL = {"steps": 1, "evaluate_every": 0}
+HERE = Row("here", "bisenet", "source-only", ("A4",), SMALL)
+THERE = Row("there", "bisenet", "oracle", ("A2",), SMALL)
+
+
+def of_rows(monkeypatch, *rows: Row) -> str:
+    """The name of a sweep of these rows."""
+    monkeypatch.setitem(SWEEPS, "baitan2025.table99", Sweep("gta5-cityscapes", rows))
+    return "baitan2025.table99"
+
+
+def run_of(outcome: dict, row: int = 0) -> str:
+    (name,) = outcome["rows"][row]["runs"]
+    return name
+
+
+# --- the list ---------------------------------------------------------------------------------------------------------
+
+NOT_PUBLISHED = {
+    "baitan2025.table2": {"oracle"},  # stands in Table 1
+    "baitan2025.table3": {"13"},  # missing in the paper
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_rows_are_those_of_the_published_table(name):
+    paper, table = name.split(".")
+    names = [row.name for row in SWEEPS[name].rows]
+    assert len(set(names)) == len(names)
+    if table.startswith("figure") or SWEEPS[name].note.startswith("No table of the paper"):
+        return
+    published = papers.load(paper, table)
+    if name == "yan2022.table6":  # a table of two entries: loss and threshold
+        printed = {f"{loss}, {column}" for loss in published.index for column in published.columns}
+        printed -= {f"{loss}, dynamic" for loss in published.index if loss != "Focal"}  # dashes
+        assert set(names) == printed
+        return
+    assert set(names) - NOT_PUBLISHED.get(name, set()) <= set(published.index)
+    left_out = set(published.index) - set(names)
+    assert not left_out or paper == "yan2022", "only yan2022 quotes rows of other papers"
+    assert all(re.search("DeepLabV2", row) for row in left_out)
+
+
+def test_every_table_of_experiments_is_there():
+    costs_and_colours = {"baitan2025.table6", "yan2022.table7"}
+    printed = {f"{paper}.{table}" for paper in papers.PAPERS for table in papers.table_names(paper)}
+    assert printed - set(SWEEPS) == costs_and_colours
+
+
+def test_every_row_has_its_ids():
+    known = {
+        f"{letter}{number}"
+        for letter, count in zip("ABCD", (7, 5, 4, 7), strict=True)
+        for number in range(1, count + 1)
+    }
+    for sweep in SWEEPS.values():
+        for row in sweep.rows:
+            assert row.experiment and set(row.experiment) <= known
+
+
+# --- a dry run --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_sweep_is_shown_without_data(profile, pair, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("LABKIT_RUNS", str(tmp_path / "runs"))
+    for name in SWEEPS:
+        planned = report.plan_sweep(name, pair, profile, [0])
+        assert [row["name"] for row in planned["rows"]] == [row.name for row in SWEEPS[name].rows]
+        for row in planned["rows"]:
+            assert {"steps", "batch_size", "learning_rate", "source_size", "target_size", "weights"} <= set(
+                row["recipe"]
+            )
+        text = report.plan_text(planned)
+        assert all(row.name in text for row in SWEEPS[name].rows)
+        json.dumps(planned, allow_nan=False)
+    assert not list(tmp_path.iterdir()), "something was written"
+
+
+def test_a_dry_run_on_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path))
+    words = ["sweep", "baitan2025.table1", "--pair", "gta5-cityscapes", "--profile", "paper", "--dry-run"]
+    shown = CliRunner().invoke(cli.main, words)
+    assert shown.exit_code == 0 and "learning_rate                0.025                §3.2" in shown.output
+    assert re.search(r"max_iter .* ours; contradicts the 50 epochs of §4.2; printed: 300", shown.output)
+    value = json.loads(CliRunner().invoke(cli.main, [*words, "--json", "--row", "BiSeNet"]).stdout)
+    (row,) = value["rows"]
+    assert row["experiment"] == ["A2", "A3"] and row["data"]["target"] == "cityscapes" and row["missing"] == []
+    assert row["recipe"]["batch_size"] == {
+        "value": 4,
+        "section": "§4.2",
+        "ours": False,
+        "reason": "",
+        "printed": None,
+        "kind": "",
+    }
+
+
+def test_a_dry_run_shows_what_is_not_there(monkeypatch):
+    adapted = Row("adapted", "transformer", "dreaming", ("A6",), start=Row("first", "perceptron", "oracle", ("A1",)))
+    shown = CliRunner().invoke(cli.main, ["sweep", of_rows(monkeypatch, adapted), "--dry-run"])
+    assert "NOT THERE YET: network transformer, method dreaming, network perceptron" in shown.output
+    assert "begins with the weights of first" in shown.output
+
+
+def test_a_method_without_the_setting_is_not_there(monkeypatch):
+    (row,) = report.plan_sweep(
+        of_rows(monkeypatch, Row("x", "bisenet", "oracle", ("A1",), {"fancy": 1.0})), "minicity", "smoke", [0]
+    )["rows"]
+    assert row["missing"] == ["setting fancy of method oracle"]
+
+
+# --- refused before anything is trained -------------------------------------------------------------------------------
+
+
+def test_rows_that_are_not_there_stop_the_sweep_before_it_begins(monkeypatch, tmp_path):
+    name = of_rows(monkeypatch, HERE, Row("later", "transformer", "oracle", ("A1",)))
+    with pytest.raises(LabError, match=r"later: network transformer\. Rows that can be trained: here$"):
+        report.sweep(name, "minicity", "smoke", [0], runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(LabError, match="No row can be trained"):
+        report.sweep(name, "minicity", "smoke", [0], rows=["later"], runs=tmp_path)
+
+
+def test_data_that_are_not_there_stop_the_sweep_before_it_begins(monkeypatch, tmp_path):
+    make(tmp_path / "data" / "gta5", "game", "gta5", 2, (48, 96))
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "data"))
+    name = of_rows(monkeypatch, HERE, THERE)
+    with pytest.raises(LabError, match="Cityscapes was not found"):
+        report.sweep(name, "gta5-cityscapes", "smoke", [0], runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_row_lists_the_known():
+    with pytest.raises(UnknownNameError, match="known: BiSeNet, DeepLabV2"):
+        report.sweep("baitan2025.table1", "minicity", "smoke", [0], rows=["bisenet"])
+
+
+# --- trained ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_that_is_finished_is_found(monkeypatch, tmp_path):
+    name = of_rows(monkeypatch, HERE, THERE)
+    first = report.sweep(name, "minicity", "smoke", [0], rows=["here"], runs=tmp_path)
+    (result,) = tmp_path.glob("*/result.json")
+    written = result.stat().st_mtime_ns
+    both = report.sweep(name, "minicity", "smoke", [0], runs=tmp_path)
+    assert run_of(both) == run_of(first) and result.stat().st_mtime_ns == written
+    assert [row["name"] for row in both["rows"]] == ["here", "there"] and run_of(both, 1) != run_of(both)
+    assert both["rows"][0]["experiment"] == ["A4"] and both["rows"][0]["settings"] == SMALL
+
+
+def test_a_row_begins_with_the_weights_of_another(monkeypatch, tmp_path):
+    import hashlib
+
+    later = Row("later", "bisenet", "oracle", ("A2",), SMALL, start=HERE)
+    outcome = report.sweep(of_rows(monkeypatch, later), "minicity", "smoke", [0], runs=tmp_path)
+    (first,) = (path.parent for path in tmp_path.glob("*/result.json") if "source-only" in path.parent.name)
+    digest = hashlib.sha256((first / "weights.safetensors").read_bytes()).hexdigest()
+    described = json.loads((tmp_path / run_of(outcome) / "description.json").read_text())
+    assert described["model"]["weights"] == f"sha256:{digest}"
+
+
+def test_row_settings_hold_in_every_profile(tmp_path):
+    outcome = report.sweep("baitan2025.table7", "minicity", "smoke", [0], rows=["0"], runs=tmp_path)
+    recipe = json.loads((tmp_path / run_of(outcome) / "description.json").read_text())["recipe"]
+    assert recipe["optimizer"] == "adam" and recipe["betas"] == [0.9, 0.99] and recipe["learning_rate"] == 1e-4
+    assert (recipe["flip"], recipe["jitter"], recipe["blur"]) == (0, 0.5, 0.5)
+    assert recipe["steps"] == PROFILES["smoke"].steps
+
+
+def test_source_only_is_one_training_in_all_tables_of_baitan():
+    """Row 23 of Table 3 is Table 5's γ = 0, and no augmentation is Table 2: the store finds them."""
+    lab = sweeps._lab("baitan2025.table3", "minicity", "smoke")
+    rows = {
+        name: {row.name: row for row in SWEEPS[f"baitan2025.{name}"].rows} for name in ("table2", "table3", "table5")
+    }
+    for one, other in (
+        (rows["table3"]["23"], rows["table5"]["0"]),
+        (rows["table5"]["2"], SWEEPS["baitan2025.table8"].rows[0]),
+    ):
+        descriptions = [
+            lab.experiment(row.model, row.method, stage=row.stage, **sweeps.values_of(row, lab)).describe()
+            for row in (one, other)
+        ]
+        assert descriptions[0] == descriptions[1]
+
+
+def test_the_comparison_of_adversarial_trainings_shares_those_of_the_tables():
+    """Only what is not in a table is trained for it; λ is the paper's where the row does not change it."""
+    lab = sweeps._lab("baitan2025.adversarial", "minicity", "smoke")
+    rows = {row.name: row for row in SWEEPS["baitan2025.adversarial"].rows}
+    described = {name: sweeps.experiment_of(row, lab).describe() for name, row in rows.items()}
+    (augmented,) = [row for row in SWEEPS["baitan2025.table3"].rows if row.name == "23"]
+    assert described["source only"] == sweeps.experiment_of(augmented, lab).describe()
+    (table4,) = SWEEPS["baitan2025.table4"].rows
+    assert described["adversarial"] == sweeps.experiment_of(table4, lab).describe()
+    recipes, methods = ([d[part] for d in described.values()] for part in ("recipe", "method"))
+    assert {(recipe["flip"], recipe["jitter"], recipe["blur"]) for recipe in recipes} == {(0.0, 0.5, 0.5)}
+    assert [method["weight"] for method in methods if "weight" in method] == [0.0, 0.0, 0.001, 0.001, 0.001, 0.001]
+    paper = sweeps._lab("baitan2025.adversarial", "minicity", "paper")
+    assert not [absent for row in rows.values() for absent in sweeps.missing(row, paper)]
+
+
+def test_recorded_predictions_are_small_label_maps(monkeypatch, tmp_path):
+    name = of_rows(monkeypatch, HERE, THERE)
+    outcome = report.sweep(name, "minicity", "smoke", [0], rows=["there"], pictures=tmp_path / "out", runs=tmp_path)
+    lab = Lab("smoke", runs=tmp_path)
+    shown = outcome["rows"][0]["pictures"]
+    assert list(shown) == [lab.target()[index].name for index in (0, 2, 4)]  # of six, spread evenly
+    samples = {sample.name: sample for sample in lab.target()}
+    (run,) = lab.store.all()
+    for picture, file in shown.items():
+        assert file.startswith(f"{name}.minicity.smoke/02-")
+        stored = Image.open(tmp_path / "out" / file)
+        assert stored.mode == "P" and (tmp_path / "out" / file).stat().st_size < 20_000
+        (expected,) = lab.predict(run, [samples[picture]])
+        np.testing.assert_array_equal(np.asarray(stored), expected)
+        np.testing.assert_array_equal(np.asarray(stored.convert("RGB")), colorize(expected))
+
+
+@pytest.mark.slow
+def test_table1_on_folders_in_the_papers_formats(tmp_path, monkeypatch):
+    """MiniCity written as GTA5 and Cityscapes, both networks trained on it through the command line, and recorded."""
+    make(tmp_path / "data" / "gta5", "game", "gta5", 4, (96, 192))
+    make(tmp_path / "data" / "cityscapes", "real", "cityscapes", 10, (96, 192))
+    monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("LABKIT_RUNS", str(tmp_path / "runs"))
+    words = ["sweep", "baitan2025.table1", "--pair", "gta5-cityscapes", "--profile", "smoke", "--seeds", "0"]
+    done = CliRunner().invoke(cli.main, [*words, "--record", str(tmp_path / "results"), "--json"])
+    assert done.exit_code == 0, done.output
+    value = json.loads(done.stdout)
+    (recorded,) = (tmp_path / "results").glob("*.json")
+    assert recorded.name == "baitan2025.table1.gta5-cityscapes.smoke.json"
+    assert json.loads(recorded.read_text()) == value
+    assert value["report"] | {"images": 0} == {
+        "data": value["report"]["data"],
+        "split": "val",
+        "images": 0,
+        "evaluation": "miou",
+    }
+    for title in (value["report"]["data"], *value["data"].split(" → ")):
+        assert "MiniCity" in title, "a number on generated pictures has to say so"
+    assert [(row["name"], row["model"]) for row in value["rows"]] == [
+        ("DeepLabV2", "deeplabv2"),
+        ("BiSeNet", "bisenet"),
+    ]
+    for row in value["rows"]:
+        assert all((tmp_path / "results" / file).is_file() for file in row["pictures"].values()) and row["pictures"]
+        assert 0 <= row["miou"][0] <= 1 and row["steps"] == PROFILES["smoke"].steps and row["seconds"][0] > 0
+    assert {"hardware", "commit", "precision", "date"} <= set(value["environment"]) and value["seeds"] == [0]
