@@ -23,6 +23,8 @@ import click
 from labkit import __version__
 from labkit.errors import LabError
 
+log = logging.getLogger(__name__)
+
 
 class _Size(click.ParamType):
     """HxW in pixels."""
@@ -186,7 +188,8 @@ def make(folder: Path, style: str, file_format: str, count: int, size: tuple[int
 def check(folder: Path, dataset: str | None):
     """Check every pair of FOLDER: both files there and readable, of one size, with known ids only.
 
-    Everything is looked at; each fault is listed with its file. Exit code 1 if there was one.
+    Everything is looked at; each fault is listed with its file. Exit code 1 if there was one, but for pairs with a
+    fault that is known of the published data set itself: trainings leave them out.
 
     \b
       labkit data check data/camvid
@@ -199,9 +202,11 @@ def check(folder: Path, dataset: str | None):
         "pairs": report.pairs,
         "ok": report.ok,
         "bad": [{"file": problem.file, "reason": problem.reason} for problem in report.bad],
+        "left_out": [{"file": problem.file, "reason": problem.reason} for problem in report.left_out],
     }
-    lines = [f"{problem.file}: {problem.reason}" for problem in report.bad]
-    lines.append(f"{report.dataset or folder}: {report.ok} of {report.pairs} pairs are fine")
+    lines = [f"{problem.file}: {problem.reason}" for problem in report.bad + report.left_out]
+    left_out = f", {len(report.left_out)} are left out" if report.left_out else ""
+    lines.append(f"{report.dataset or folder}: {report.ok} of {report.pairs} pairs are fine{left_out}")
     return value, "\n".join(lines), 0 if report.clean else 1
 
 
@@ -286,6 +291,11 @@ def cache(dataset: str, out: Path | None, size: tuple[int, int], jobs: int | Non
     help="The budget: smoke (seconds, only to see that it runs), mini (minutes on a laptop), gpu, paper.",
 )
 @click.option(
+    "--paper",
+    metavar="NAME",
+    help="Whose recipe the profile paper follows: baitan2025, loda2025, toldo2020, yan2022.  [default: baitan2025]",
+)
+@click.option(
     "--seed", type=click.IntRange(0), metavar="N", default=0, help="Of initial weights, order and augmentation."
 )
 @click.option("--steps", type=COUNT, metavar="N", help="Training steps.  [default: the profile's]")
@@ -313,6 +323,7 @@ def train(
     target,
     unlabelled,
     profile,
+    paper,
     seed,
     steps,
     assignments,
@@ -332,15 +343,31 @@ def train(
       labkit train                                        minutes: source only, MiniCity game to real
       labkit train --method oracle --seed 1
       labkit train --target camvid --set jitter=0 --set blur=0
+      labkit train --model deeplabv3 --method mmd --profile paper --paper loda2025
     """
     from labkit.lab import Lab
-    from labkit.profiles import pair_of
+    from labkit.profiles import PAPER, pair_of
 
+    if paper and profile != PAPER:
+        raise click.UsageError(f"--paper chooses the recipe of --profile {PAPER}; the other profiles have none")
     changes = _assignments(assignments)
     if steps is not None:
         changes["steps"] = steps
-    lab = Lab(profile, pair_of(source, target), seed, runs=runs, unlabelled=unlabelled, device=device, workers=workers)
+    lab = Lab(
+        profile,
+        pair_of(source, target),
+        seed,
+        paper=paper or "baitan2025",
+        runs=runs,
+        unlabelled=unlabelled,
+        device=device,
+        workers=workers,
+    )
+    if profile == PAPER:
+        _log_stage(lab.paper, method)
     experiment = lab.experiment(model, method, **changes)
+    if experiment.report is None:
+        log.warning("%s has no labelled %s split: the training will not be scored", target, lab.report_split)
     outcome = lab.conduct(experiment, devices=devices, checkpoint_every=checkpoint_every)
     result = outcome.run.result
     value = {
@@ -349,14 +376,33 @@ def train(
         "resumed_from": outcome.resumed_from,
         "miou_target": result["miou_target"],
     }
-    score = "no target labels" if result["miou_target"] is None else f"target mIoU {_percent(result['miou_target'])}"
+    score = f"target mIoU {_percent(result['miou_target'])}"
+    if result["miou_target"] is None:
+        score = f"not scored: no labelled {lab.report_split} split of the target"
     found = "found, " if outcome.resumed_from is None else ""
     return value, f"{outcome.run.folder}: {found}{result['steps']} steps, {score}", 0
 
 
+def _log_stage(paper: str, method: str) -> None:
+    """Say whose recipe is followed; refuse a method that the paper does not train."""
+    from labkit.methods.registry import method_class
+    from labkit.papers.recipes import papers_of, stage_of, stages
+
+    method_class(method)  # raises
+    if paper not in (those := papers_of(method)):
+        instead = f"give --paper {' or '.join(those)}" if those else "no paper's is; take another profile"
+        raise LabError(f"method {method} is none of {paper}, so the profile paper has no recipe of it: {instead}")
+    stage = stage_of(paper, method)
+    log.info("The recipe is %s's, stage %s: %s", paper, stage, stages(paper)[stage])
+
+
 @main.command(short_help="Train a published table's experiments over seeds.")
 @click.argument("name", metavar="PAPER.TABLE")
-@click.option("--pair", default="minicity", show_default=True, help="Pair of domains, source to target.")
+@click.option(
+    "--pair",
+    metavar="NAME",
+    help="Pair of domains, source to target.  [default: minicity; with --profile paper the published one]",
+)
 @click.option("--profile", default="mini", show_default=True, help="Budget: smoke, mini, gpu or paper.")
 @click.option("--seeds", default="0,1,2", show_default=True, metavar="N,N,…", help="One training each.")
 @click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row, recorded alone; may be repeated.")
@@ -364,9 +410,17 @@ def train(
     "--record", "folder", type=FOLDER, default=None, help="Write into this folder: a JSON file, and some predictions."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be trained, hyperparameter by hyperparameter.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="How it is computed: precision, accumulate or evaluate_every; may be given several times.",
+)
+@click.option("--device", type=DEVICE, default="auto", help="Where to compute; auto takes the fastest.")
 @_runs_option
 @_json_option
-def sweep(name, pair, profile, seeds, rows, folder, dry_run, runs):
+def sweep(name, pair, profile, seeds, rows, folder, dry_run, assignments, device, runs):
     """Train every experiment of a published table with every seed; finished trainings are found.
 
     An interrupted sweep goes on where it stopped. What --record writes under results/ is what the book shows.
@@ -378,16 +432,22 @@ def sweep(name, pair, profile, seeds, rows, folder, dry_run, runs):
       labkit sweep yan2022.table1 --pair synthia-cityscapes --profile paper --dry-run
     """
     from labkit import report
+    from labkit.profiles import PAPER
+    from labkit.report.sweeps import sweep_named
 
     if not all(part.strip().isdigit() for part in seeds.split(",")):
         raise click.UsageError(f"--seeds {seeds!r}: write whole numbers with commas, for instance 0,1,2")
     numbers = [int(part) for part in seeds.split(",")]
+    if len(set(numbers)) < len(numbers):
+        raise click.UsageError(f"--seeds {seeds!r}: a seed twice is one training; write each once")
+    how = _assignments(assignments)
+    pair = pair or (sweep_named(name).pair if profile == PAPER else "minicity")
     if dry_run:
-        planned = report.plan_sweep(name, pair, profile, numbers, rows)
+        planned = report.plan_sweep(name, pair, profile, numbers, rows, how)
         return planned, report.plan_text(planned), 0
-    outcome = report.sweep(name, pair, profile, numbers, rows=rows, pictures=folder, runs=runs)
+    outcome = report.sweep(name, pair, profile, numbers, rows=rows, how=how, pictures=folder, runs=runs, device=device)
     written = f"\nrecorded in {report.record(outcome, folder)}" if folder else ""
-    return outcome, f"{report.seeds_table(outcome)}\n{report.provenance(outcome)}{written}", 0
+    return outcome, f"{report.seeds_table(outcome).to_string()}\n{report.provenance(outcome)}{written}", 0
 
 
 @main.command(short_help="Score a run on a data set.")

@@ -69,7 +69,7 @@ class Lab:
         runs: folder of runs; :func:`runs_folder` by default.
         data: folder of data sets; :func:`labkit.data.formats.data_root` by default.
         unlabelled: data set that gives the unlabelled target stream its pictures instead of the target, which
-            validation and report stay with.
+            validation and report stay with. In the profile ``paper`` the recipe may name one.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         workers: loader processes; the profile's by default.
 
@@ -141,9 +141,12 @@ class Lab:
         """The target domain's pictures; by default of the split that results are reported on."""
         return self._open(self.pair.target, split or self.report_split, size or self.size)
 
-    def unlabelled_target(self, size: tuple[int, int] | None = None) -> SegmentationDataset:
-        """What the unlabelled target stream draws from: the target's training pictures, unless others were named."""
-        return self._open(self.unlabelled or self.pair.target, "train", size or self.size)
+    def unlabelled_target(self, size: tuple[int, int] | None = None, named: str | None = None) -> SegmentationDataset:
+        """What the unlabelled target stream draws from: the target's training pictures, unless others were named.
+
+        The lab's ``unlabelled`` goes before ``named``, which is the recipe's.
+        """
+        return self._open(self.unlabelled or named or self.pair.target, "train", size or self.size)
 
     @property
     def report_split(self) -> str:
@@ -223,7 +226,7 @@ class Lab:
         split = wanted if wanted in splits_of(self.pair.source, self.data) else "train"
         streams = {
             SOURCE: lambda: _with_labels(self.source(split, inputs.source_size), "the source"),
-            TARGET: lambda: self.unlabelled_target(inputs.target_size),
+            TARGET: lambda: self.unlabelled_target(inputs.target_size, asked.get("unlabelled")),
             LABELLED_TARGET: lambda: _with_labels(
                 self.target("train", inputs.target_size), f"the target of method {chosen.name}"
             ),

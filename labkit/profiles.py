@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from labkit.errors import LabError, UnknownNameError
 from labkit.papers.recipes import Field, data_of, recipe, stage_of, steps_of
@@ -18,8 +19,7 @@ PAPER_TARGETS = ("cityscapes", "cityscapes-loda")
 class Profile:
     """A budget: how large the pictures, how many, how long.
 
-    In the profile ``paper`` the numbers here are those of BiSeNet on the target's labels; what is trained is decided by
-    :func:`plan`.
+    What a paper's recipe decides is None in the profile ``paper``: see :func:`plan`.
 
     Attributes:
         name, title: key, and what it is for.
@@ -27,18 +27,19 @@ class Profile:
         steps, batch_size: of a training.
         weights: initial weights.
         generated: pictures drawn of MiniCity for the train, val and test split.
-        evaluate_every: steps between evaluations on the target's validation split.
+        evaluate_every: steps between evaluations on the target's validation split; in the profile ``paper`` where the
+            recipe counts no epochs.
         checkpoint_every: steps between checkpoints.
-        on_disk: the same for data sets on disk, at most so many; None uses them whole.
+        on_disk: the same as ``generated`` for data sets on disk, at most so many; None uses them whole.
         workers: loader processes for data sets on disk. MiniCity is drawn once and kept in memory.
     """
 
     name: str
     title: str
-    height: int
-    steps: int
-    batch_size: int
-    weights: str
+    height: int | None
+    steps: int | None
+    batch_size: int | None
+    weights: str | None
     generated: tuple[int, int, int]
     evaluate_every: int
     checkpoint_every: int
@@ -86,14 +87,14 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name=PAPER,
-            title="the published schedule: 512×1024, batch 4, 50 epochs of Cityscapes' size (baitan2025 §4.2)",
-            height=512,
-            steps=50 * 2975 // 4,
-            batch_size=4,
-            weights="imagenet",
+            title="each paper's own schedule, field by field: labkit sweep PAPER.TABLE --profile paper --dry-run",
+            height=None,
+            steps=None,
+            batch_size=None,
+            weights=None,
             generated=(2975, 100, 500),
-            evaluate_every=743,
-            checkpoint_every=743,
+            evaluate_every=750,
+            checkpoint_every=750,
             workers=2,
         ),
     )
@@ -192,14 +193,25 @@ def plan(
     fields = recipe(paper, stage or stage_of(paper, method), model=model, source=pair.source, method=method)
     if pair.target not in PAPER_TARGETS:
         for name in ("source_size", "target_size"):
-            height, printed = fields[name].value[0], fields[name].value
-            size, reason = (height, _width(height, pair)), f"the shape of {pair.title}"
-            fields[name] = Field(size, fields[name].section, ours=True, reason=reason, printed=printed)
+            height = fields[name].value[0]
+            fields[name] = _instead(fields[name], (height, _width(height, pair)), f"the shape of {pair.title}")
+        if fields.pop("unlabelled", None):
+            about = f"the training pictures of {pair.title}"
+            fields["target_images"] = _instead(fields["target_images"], "the target's own", about)
     every = Field(profile.evaluate_every, ours=True, reason="the paper does not say")
     if "epochs" in fields:
         images, batch = fields["images"].value, fields["batch_size"].value
         every = Field(images // batch, ours=True, reason="once an epoch")
     return fields | {"steps": steps_of(fields), "evaluate_every": every}
+
+
+def _instead(field: Field, value: Any, reason: str) -> Field:
+    """The field with another value, which is ours; with what the paper prints, if it prints something."""
+    if value == field.value:
+        return field
+    printed = field.printed if field.ours else field.value
+    why = "; ".join(filter(None, (field.reason, reason)))
+    return replace(field, value=value, ours=True, reason=why, printed=printed)
 
 
 def _width(height: int, pair: Pair) -> int:

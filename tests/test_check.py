@@ -13,6 +13,7 @@ from test_formats import EVERY_CLASS, Drawn, png16, write_ids
 from labkit.data.catalog import open_dataset
 from labkit.data.check import check
 from labkit.data.export import export, make
+from labkit.data.gta5 import GTA5
 from labkit.errors import LabError, UnknownNameError
 
 
@@ -105,6 +106,12 @@ def test_both_halves_of_a_pair(camvid):
         str(camvid / "trainannot/0.png"),
     ]
     assert report.ok == 5
+
+
+def test_a_text_named_like_a_photograph(tmp_path):
+    (tmp_path / "a.jpg").write_text("<html>not found</html>" * 9)
+    (problem,) = check(tmp_path, "pictures").bad
+    assert problem.reason == "is no picture that can be read; copy it again from the original"
 
 
 def test_empty_folders(tmp_path, camvid):
@@ -268,9 +275,24 @@ def test_a_fault_of_a_label_map(copied, format, fault):
     root = copied(format)
     damage(root / LABELS[format])
     report = check(root)
-    (problem,) = report.bad
-    assert problem.file == str(root / LABELS[format]) and reason in problem.reason
+    (problem,) = report.bad + report.left_out
+    known = (format, fault) == ("gta5", "another size")  # of the published GTA5 itself
+    assert report.clean == known and len(report.left_out) == known
+    expected = reason.replace("replace the pair", "the publishers' own archives") if known else reason
+    assert problem.file == str(root / LABELS[format]) and expected in problem.reason
     assert (report.pairs, report.ok) == (5, 4)
+
+
+def test_what_is_left_out_of_gta5_is_what_a_training_leaves_out(copied):
+    root = copied("gta5")
+    cut_rows(root / LABELS["gta5"])
+    (left_out,) = check(root).left_out
+    every, used = GTA5.all_pairs(root), open_dataset(str(root), "all").pairs
+    assert [str(pair.label) for pair in every if pair not in used] == [left_out.file]
+    for pair in used:
+        cut_rows(pair.label)
+    report = check(root)  # nothing is left to train on
+    assert not report.clean and (report.ok, len(report.left_out), report.bad) == (0, 5, [])
 
 
 @pytest.mark.parametrize("format", STYLES)
@@ -446,6 +468,33 @@ def test_everything_one_or_two_levels_deeper(made, tmp_path, format):
         (problem,) = check(root).bad
         assert problem.file == str(root)
         assert f"{levels} deeper; name {tmp_path / 'a' / 'b'} instead" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("format", "folder"),
+    [
+        ("gta5", "images"),
+        ("synthia", "GT"),
+        ("synthia", "GT/LABELS"),
+        ("cityscapes", "leftImg8bit"),
+        ("cityscapes", "leftImg8bit/train"),
+        ("cityscapes", "gtFine/train/minicity"),
+    ],
+)
+def test_a_folder_within_a_data_set_leads_to_it(made, format, folder):
+    root = made / format
+    (problem,) = check(root / folder).bad
+    assert problem.file == str(root / folder) and problem.reason.endswith(f"name the folder above it, {root}, instead")
+    assert "is a part of" in problem.reason
+    with pytest.raises(LabError, match="name the folder above it"):
+        open_dataset(str(root / folder))
+
+
+def test_a_folder_beside_a_data_sets_parts_is_none_of_it(copied):
+    root = copied("gta5")
+    write_ids(root / "notes" / "a.png", np.zeros((12, 32, 3)))
+    assert "not laid out like any" in check(root / "notes").bad[0].reason
+    assert len(open_dataset(str(root / "notes"))) == 1
 
 
 def test_cities_without_a_split(copied):

@@ -25,6 +25,7 @@ from torch import nn
 from labkit import cli, progress
 from labkit.data import camvid_download, download
 from labkit.data.catalog import known_names
+from labkit.data.export import make
 from labkit.data.formats import FORMATS
 from labkit.evaluation.prediction_images import predict_image
 from labkit.labels import CLASS_NAMES, EVALUATIONS, TRAIN_ID_TO_ID, colorize
@@ -226,7 +227,7 @@ def test_data_make_and_check(tmp_path, style, file_format, folder):
     pictures = list((made / folder).iterdir())
     assert len(pictures) == (1 if file_format == "cityscapes" else 5)
     assert Image.open(pictures[0]).size == (64, 32)
-    assert answer("data", "check", made) == {"dataset": file_format, "pairs": 5, "ok": 5, "bad": []}
+    assert answer("data", "check", made) == {"dataset": file_format, "pairs": 5, "ok": 5, "bad": [], "left_out": []}
     text = labkit("data", "check", made, "--dataset", file_format)
     assert (text.exit_code, text.stdout) == (0, f"{file_format}: 5 of 5 pairs are fine\n")
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*.png")}
@@ -287,7 +288,8 @@ def test_data_check_of_what_is_no_such_data_set(tmp_path):
 def test_data_check_of_the_photographs(camvid):
     value = answer("data", "check", camvid / "camvid")
     pictures = sum(len(list((camvid / "camvid" / split).glob("*.png"))) for split in ("train", "val", "test"))
-    assert value == {"dataset": "camvid", "pairs": pictures, "ok": pictures, "bad": []} and pictures > 100
+    expected = {"dataset": "camvid", "pairs": pictures, "ok": pictures, "bad": [], "left_out": []}
+    assert value == expected and pictures > 100
 
 
 def test_data_cache(tmp_path, monkeypatch):
@@ -405,6 +407,11 @@ def test_train_says_what_it_did_and_finds_it_again(trained):
         (("--set", "jitter"), "write it as KEY=VALUE"),
         (("--set", "weights=nowhere.pth"), "weights 'nowhere.pth': neither none, imagenet nor a file"),
         (("--device", "tpu"), "'auto', 'cpu', 'cuda', 'mps'"),
+        (("--paper", "loda2025"), "--paper chooses the recipe of --profile paper"),
+        (("--profile", "paper", "--paper", "tsai2018"), "'tsai2018'; known: baitan2025, loda2025, toldo2020, yan2022"),
+        (("--profile", "paper", "--method", "mmd"), "method mmd is none of baitan2025"),
+        (("--profile", "paper", "--method", "mmd"), "give --paper loda2025"),
+        (("--profile", "paper", "--method", "adabn"), "no paper's is; take another profile"),
         (("--steps", "0"), "x>=1"),
         (("--steps", "many"), "'many' is not a valid integer"),
         (("--seed", "-1"), "x>=0"),
@@ -429,6 +436,29 @@ def test_train_on_folders(tmp_path):
     assert description["data"]["source"]["name"].startswith("MiniCity game (")
     scores = answer("evaluate", value["run"], "--data", tmp_path / "real")
     assert (scores["images"], scores["miou"]) == (1, value["miou_target"])
+
+
+def test_train_in_the_profile_paper_says_whose_recipe_it_follows(tmp_path):
+    small = ("steps=1", "batch_size=2", "source_size=32x64", "target_size=32x64", "weights=none", "precision=32-true")
+    words = [word for setting in small for word in ("--set", setting)]
+    domains = ("--source", tmp_path / "game", "--target", tmp_path / "real")
+    for style, file_format in (("game", "gta5"), ("real", "cityscapes")):
+        make(tmp_path / style, style, file_format, 5, (48, 96))
+    done = labkit("train", "--profile", "paper", "--paper", "loda2025", *words, *domains, "--runs", tmp_path / "runs")
+    assert done.exit_code == 0, done.stderr
+    assert "The recipe is loda2025's, stage segmentation: U-Net and DeepLabV3 on GTA5 (§3.1)" in done.stderr
+    (description,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/description.json"))
+    assert description["recipe"]["optimizer"] == "adam" and description["method"]["dice"] == 0.3
+
+
+def test_train_says_before_and_after_that_nothing_is_scored(tmp_path):
+    make(tmp_path / "real", "real", "cityscapes", 5, (48, 96))
+    for folder in ("leftImg8bit", "gtFine"):
+        shutil.rmtree(tmp_path / "real" / folder / "val")
+    done = labkit("train", *TINY, "--method", "oracle", "--target", tmp_path / "real", "--runs", tmp_path / "runs")
+    assert done.exit_code == 0, done.stderr
+    assert f"{tmp_path / 'real'} has no labelled val split: the training will not be scored" in done.stderr
+    assert "not scored: no labelled val split of the target" in done.stdout
 
 
 def test_a_signal_saves_and_the_same_command_continues(tmp_path):

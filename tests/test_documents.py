@@ -22,6 +22,7 @@ from PIL import Image
 
 import labkit
 from labkit.cli import main as cli
+from labkit.lab import Lab
 from labkit.methods.registry import METHODS
 from labkit.models.registry import MODELS
 from labkit.papers import PAPERS
@@ -202,8 +203,13 @@ def test_what_contributing_imports_and_calls_exists():
 def test_the_costs_are_those_of_the_profiles():
     rows = dict(re.findall(r"^\| `([a-z]+)`[^|]*\|[^|]*\| ([^|]+) \|", text("README.md"), flags=re.M))
     assert set(rows) == set(PROFILES)
+    plan = Lab("paper", "gta5-cityscapes").plan("bisenet", "source-only")
+    height, width = plan["target_size"].value
     for name, profile in PROFILES.items():
-        assert rows[name].strip() == f"{profile.steps:,} steps, {profile.height}×{2 * profile.height}"
+        expected = f"each paper's own; baitan2025's source only: {plan['steps'].value:,} steps, {height}×{width}"
+        if profile.steps:
+            expected = f"{profile.steps:,} steps, {profile.height}×{2 * profile.height}"
+        assert rows[name].strip() == expected
 
 
 def test_the_roadmap_says_there_of_exactly_the_notebooks_that_are():

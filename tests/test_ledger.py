@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from labkit import cli, papers
+from labkit.data.export import make
 from labkit.errors import LabError, UnknownNameError
 from labkit.files import write_json
 from labkit.lab import Lab
@@ -21,9 +22,9 @@ from labkit.labels import CLASS_NAMES
 from labkit.papers.experiments import MEASURES, experiments
 from labkit.profiles import PAIRS
 from labkit.report.ledger import as_text, ledger
-from labkit.report.local_runs import asks_for, local_results
+from labkit.report.local_runs import asks_for, data_asked, local_results
 from labkit.report.results import record
-from labkit.report.sweeps import SWEEPS
+from labkit.report.sweeps import SWEEPS, resolve
 from labkit.training.runs import RunStore
 
 ROOT = Path(__file__).parent.parent
@@ -275,6 +276,59 @@ def test_recording_a_part_loses_no_row_that_was_recorded(tmp_path):
     assert record(part, tmp_path / "elsewhere").is_file()
 
 
+def test_recording_again_loses_no_seed_that_was_recorded(tmp_path):
+    whole = outcome("baitan2025.table2", "source only", "minicity", [0.2, 0.3, 0.4])
+    path = record(whole, tmp_path)
+    with pytest.raises(LabError, match=r"seeds that are not among the new ones: 1, 2"):
+        record(outcome("baitan2025.table2", "source only", "minicity", [0.5]), tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8")) == whole
+    more = outcome("baitan2025.table2", "source only", "minicity", [0.2, 0.3, 0.4, 0.5])
+    assert record(more, tmp_path) == path
+
+
+def test_minicity_in_the_papers_formats_is_not_the_papers_data(tmp_path):
+    drawn = "MiniCity game (GTA5 format) → MiniCity real (Cityscapes format)"
+    toy = outcome("baitan2025.table2", "source only", "gta5-cityscapes", [0.3], data=drawn)
+    own = outcome("baitan2025.table2", "source only", "gta5-cityscapes", [0.2])
+    first, second = record(toy, tmp_path), record(own, tmp_path / "other")
+    assert first.name != second.name == "baitan2025.table2.gta5-cityscapes.gpu.json"
+    entry = of(ledger("baitan2025", tmp_path), "A4", "table2", "source only")
+    assert [(row["state"], row["data"]) for row in entry.rows()] == [
+        ("not run", "GTA5 → Cityscapes val"),
+        ("recorded", drawn),
+    ]
+    assert record(own, tmp_path) != first  # neither takes the other's place
+    entry = of(ledger("baitan2025", tmp_path), "A4", "table2", "source only")
+    assert entry.state == "recorded" and [one.mean for one in entry.on_own_data] == [pytest.approx(20)]
+    assert {one.data for one in entry.ours} == {drawn, "GTA5 → Cityscapes"}
+
+
+def test_the_papers_own_division_is_its_data(tmp_path):
+    own = "GTA5, split of loda2025 → Cityscapes, split of loda2025"
+    about = {"profile": "paper", "data": own}
+    path = record(outcome("loda2025.table4", "0.05", "gta5-cityscapes", [0.25], **about), tmp_path)
+    assert path.name == "loda2025.table4.gta5-cityscapes.paper.json"
+    assert of(ledger("loda2025", tmp_path), "B3", "table4", "0.05", "target validation mIoU").state == "recorded"
+
+
+def test_an_oracle_is_not_labelled_with_a_source(tmp_path):
+    before = outcome("baitan2025.table2", "oracle", "gta5-cityscapes", [0.4])
+    before["rows"][0]["method"] = "oracle"
+    before["report"] = {"data": "Cityscapes", "split": "val", "images": 500, "evaluation": "miou"}
+    (ours,) = of(ledger("baitan2025", recorded(tmp_path, before)), "A2", "table1", "BiSeNet").on_own_data
+    assert ours.data == "Cityscapes, train → val" and ours.provenance.startswith("Cityscapes, train → val (recorded):")
+
+
+def test_the_networks_before_adaptation_were_not_chosen_on_target_labels():
+    for table, row in (("table5", "0"), ("table7", "pre-adaptation")):
+        (number,) = [
+            one for one in experiments()["B3"].numbers if (one.table, one.row, one.measure != "") == (table, row, True)
+        ]
+        assert (number.measure, number.selection) == ("last", "best on source validation")
+        (other,) = papers.load("loda2025", {"table5": "table4", "table7": "table6"}[table]).loc[[row], number.column]
+        assert number.value == other
+
+
 def test_costs_are_computed_from_the_networks():
     entries = ledger("baitan2025", Path("none"))
     flops, live = (of(entries, "A2", "table1", "BiSeNet", column).ours[0] for column in ("FLOPs", "parameters"))
@@ -342,9 +396,79 @@ def test_a_run_with_other_settings_is_another_experiment(changes, expected):
         f"{row.name} of table5" if (name, row.name) == ("baitan2025.table5", "2") else row.name
         for name, sweep in SWEEPS.items()
         for row in sweep.rows
-        if name.startswith("baitan2025") and asks_for(description, row, lab)
+        if name.startswith("baitan2025.table") and asks_for(description, row, lab)
     }
     assert found == expected
+
+
+def test_other_data_is_another_experiment(tmp_path):
+    make(tmp_path / "pictures", "toon", "gta5", 12, (48, 96))
+    lab = Lab("smoke", "minicity", unlabelled=str(tmp_path / "pictures"), runs=tmp_path / "runs")
+    adversarial = SWEEPS["baitan2025.table4"].rows[0]
+    described = lab.experiment("bisenet", "adversarial", jitter=0.5, blur=0.5).describe()
+    assert described["data"]["target"]["name"] == "MiniCity toon (GTA5 format)"
+    assert not asks_for(described, adversarial, Lab("smoke", "minicity"))
+    described["data"]["target"] = Lab("smoke", "minicity").unlabelled_target().fingerprint() | {"name": "MiniCity real"}
+    assert asks_for(described, adversarial, Lab("smoke", "minicity"))
+
+    finish(lab.store, lab.experiment("bisenet", "source-only", source_size=(32, 64)), 0.3)
+    assert local_results(lab.store) == []
+    finish(lab.store, lab.experiment("bisenet", "source-only"), 0.3)
+    assert {one["sweep"] for one in local_results(lab.store)} >= {"baitan2025.table2"}
+
+
+def described_as(names: dict[str, str]):
+    """A function that gives every data set of an experiment the name of another, as if it had been that one."""
+
+    def renamed(experiment):
+        described = experiment.describe()
+        for about in (*described["data"].values(), described["report"]):
+            about["name"] = names[about["name"]]
+        return described
+
+    return renamed
+
+
+@pytest.mark.parametrize(
+    ("pair", "method", "names", "expected"),
+    [
+        (
+            "gta5-cityscapes",
+            "oracle",
+            {"MiniCity real": "Cityscapes"},
+            {("baitan2025.table1", "gta5-cityscapes"), ("baitan2025.table2", "gta5-cityscapes")}
+            | {("yan2022.table1", "synthia-cityscapes"), ("yan2022.table2", "gta5-cityscapes")},
+        ),
+        (
+            "synthia-cityscapes",
+            "source-only",
+            {"MiniCity game": "SYNTHIA", "MiniCity real": "Cityscapes"},
+            {("baitan2025.table2", "synthia-cityscapes")},
+        ),
+    ],
+)
+def test_a_run_belongs_to_the_pairs_that_its_data_fit(tmp_path, pair, method, names, expected):
+    run = finish(RunStore(tmp_path), Lab("smoke", "minicity").experiment("bisenet", method), 0.2)
+    described = described_as(names)(Lab("smoke", "minicity").experiment("bisenet", method))
+    write_json(run.folder / "description.json", described)
+    found = {(one["sweep"], one["pair"]) for one in local_results(RunStore(tmp_path))}
+    assert found >= expected and len(found) == len({sweep for sweep, _ in found})
+
+
+def test_a_run_on_a_papers_own_division_is_in_the_ledger(tmp_path):
+    row, lab = SWEEPS["loda2025.table3"].rows[1], Lab("paper", "gta5-cityscapes", paper="loda2025")
+    wanted = {name: list(v) if isinstance(v := one.value, tuple) else v for name, one in resolve(row, lab).items()}
+    experiment = Lab("smoke", "minicity").experiment("bisenet", "source-only")
+    run, described = finish(RunStore(tmp_path), experiment, 0.2), experiment.describe()
+    asked = data_asked(row, lab)
+    described |= {"data": asked["data"], "report": asked["report"]}
+    described["model"] |= {"name": row.model, "weights": wanted["weights"]}
+    for part in ("method", "recipe"):
+        described[part] |= {name: wanted[name] for name in described[part] if name in wanted}
+    write_json(run.folder / "description.json", described)
+    (entry,) = [one for one in local_results(RunStore(tmp_path)) if one["sweep"] == "loda2025.table3"]
+    assert entry["data"] == "GTA5, split of loda2025 → Cityscapes, split of loda2025"
+    assert (entry["profile"], entry["pair"]) == ("paper", "gta5-cityscapes")
 
 
 def test_a_sweep_and_its_published_rows_have_the_same_names():
@@ -403,8 +527,11 @@ def page(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("book")
     same = {"profile": "smoke", "size": [48, 96], "steps": 8}
+    mobile = outcome("toldo2020.table1", "Source only", "minicity", [0.1])
+    mobile["rows"].append({**mobile["rows"][0], "name": "Oracle", "method": "oracle", "miou": [0.4]})
     recorded(
         root / "results",
+        mobile,
         outcome("baitan2025.table2", "source only", "minicity", [0.125, 0.135, 0.14]),
         outcome("baitan2025.table2", "source only", "minicity-camvid", [0.0123], **same),
         outcome("baitan2025.table5", "2", "gta5-cityscapes", [0.2], best=[0.3]),
@@ -453,6 +580,14 @@ def test_every_experiment_has_its_place_on_the_page(page):
     assert all(page.find(id=f"ledger-{name.lower()}") for name in IDS)
     links = {link["href"] for link in page.select("table a[href^='#ledger-']")}
     assert links == {f"#ledger-{name.lower()}" for name in IDS}
+
+
+def test_a_cell_with_other_data_than_its_column_names_them(page):
+    ours = next(
+        cells for head, cells in columns(page, "C1").items() if head.startswith("ours: mIoU (%), MiniCity game")
+    )
+    assert ours[0].startswith("10.0") and ours[-1].endswith(", Somewhere, train → val") and ours[-1].startswith("40.0")
+    assert set(ours[1:-1]) == {"not run"}
 
 
 def test_no_column_of_the_page_is_without_its_data(page):

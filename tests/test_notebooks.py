@@ -36,6 +36,10 @@ def test_there_are_notebooks():
         "01_datasets_and_label_maps",
         "02_deeplabv2_and_bisenet",
         "03_domain_shift",
+        "04_augmentations",
+        "05_adversarial_adaptation",
+        "06_maximum_mean_discrepancy",
+        "07_focal_loss_and_adam",
     ]
 
 

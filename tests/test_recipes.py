@@ -12,10 +12,11 @@ import pytest
 
 from labkit import settings
 from labkit.data.catalog import known_names
-from labkit.errors import UnknownNameError
+from labkit.data.export import make
+from labkit.errors import LabError, UnknownNameError
 from labkit.lab import Inputs, Lab
 from labkit.methods.supervised import Oracle
-from labkit.papers import PAPERS, recipe, recipe_notes, stage_of, stages, steps_of
+from labkit.papers import PAPERS, papers_of, recipe, recipe_notes, stage_of, stages, steps_of
 from labkit.profiles import PROFILES
 from labkit.report import SWEEPS, plan_sweep
 from labkit.report.sweeps import values_of
@@ -196,7 +197,30 @@ def test_loda_adaptation(table, row, weight, size):
     }
     del printed["images"]  # what an epoch is with two loaders is not said
     ours = LODA_OURS | {"images": 12_500, "steps": 31_250}  # 10 × 12,500 / 4
+    ours |= {"kernel": "printed", "pooled": True}  # §2.3.2 calls it Gaussian and prints no exp; vectors: not said
     check(planned(f"loda2025.{table}", row), printed, ours)
+
+
+def test_the_first_of_lodas_selections_is_not_done_here():
+    for table, row, words in (
+        ("table1", "COCO", "best mIoU on source validation"),  # §3.1
+        ("table4", "0.2", "best on source validation, and best on target validation"),  # §3.2
+    ):
+        selection = planned(f"loda2025.{table}", row)["selection"]
+        assert selection["printed"] == words and selection["ours"] and "not done here" in selection["reason"]
+
+
+def test_lodas_auxiliary_loss_is_off_in_every_profile():
+    for profile in PROFILES:
+        for table in ("table1", "table4", "table6", "kernels"):
+            rows = plan_sweep(f"loda2025.{table}", GTA5, profile, [0])["rows"]
+            assert {row["recipe"]["beta"]["value"] for row in rows} == {0.0}
+
+
+def test_the_kernels_are_compared_with_as_many_further_steps():
+    rows = {row["name"]: row["recipe"] for row in plan_sweep("loda2025.kernels", GTA5, "paper", [0])["rows"]}
+    lengths = {(row["steps"]["value"], row["batch_size"]["value"]) for name, row in rows.items() if name != "before"}
+    assert lengths == {(31_250, 4)}
 
 
 def test_loda_divides_its_data_60_10_30():  # §2.1
@@ -263,14 +287,19 @@ def test_toldo_ablation(row, sem, feat):
 
 # --- yan2022 ----------------------------------------------------------------------------------------------------------
 
-YAN = {
-    "optimizer": "sgd",  # §IV-C
-    "momentum": 0.9,  # §IV-C
-    "weight_decay": 5e-4,  # §IV-C
-    "schedule": "poly",  # §IV-C
-    "power": 0.9,  # §IV-C
-    "warmup": 100,  # §IV-C
-    "steps": 20_000,  # §IV-C
+YAN = {"steps": 20_000}  # §IV-C, in all trainings
+YAN_PRETRAINING = {  # §IV-C, of the pretraining alone
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "schedule": "poly",
+    "power": 0.9,
+    "warmup": 100,
+}
+YAN_OURS = YAN_PRETRAINING | {  # of the two stages
+    "flip": 0.0,  # §IV-C names flips and scalings for the perturbed copies of pictures (g of §III), without strengths
+    "scale": None,
+    "perturbation": "the method's",
 }
 
 
@@ -280,25 +309,30 @@ YAN = {
 )
 def test_yan_both_sources(table, pair, size, crop):
     printed = YAN | {"source_size": size, "source_crop": crop}
-    first = printed | {"batch_size": 12, "learning_rate": 2.5e-4}  # §IV-C
+    first = printed | YAN_PRETRAINING | {"batch_size": 12, "learning_rate": 2.5e-4}  # §IV-C
     check(planned(f"yan2022.{table}", "Baseline (IST), BiSeNet", pair), first, {"target_size": [1024, 2048]})
     stage = printed | {"batch_size": 2, "learning_rate": 0.5e-5, "target_images": 19_997}  # §IV-C, §IV-A
+    stage |= {"unlabelled": "cityscapes-extra"}  # §IV-A: whose 19,997 usable pictures they are
     for row, weight in (("Shannon", 0.01), ("Maximum", 0.005), ("Neutral", 0.01)):  # §IV-E.5
         resolved = planned(f"yan2022.{table}", f"{row}, BiSeNet", pair)
-        check(resolved, stage | {"lambda_u": weight, "threshold": 0.8}, {})
+        check(resolved, stage | {"lambda_u": weight, "threshold": 0.8}, YAN_OURS)
+    confidence = planned(f"yan2022.{table}", "Confidence, BiSeNet", pair)
+    check(confidence, stage | {"threshold": 0.8}, YAN_OURS | {"lambda_u": 0.01})  # Fig. 7 has no curve of it
+    assert "no method" not in confidence["lambda_u"]["reason"], "Tables I, II and VI have it"
     focal = {"lambda_u": 0.05, "gamma": 2, "a": 0.9, "b": 0.8, "d": 8, "threshold": 0.8}  # §IV-E.2, E.3, E.5, §III-B
-    check(planned(f"yan2022.{table}", "Ours (stage 1), BiSeNet", pair), stage | focal, {})
+    check(planned(f"yan2022.{table}", "Ours (stage 1), BiSeNet", pair), stage | focal, YAN_OURS)
     mixing = {
         "lambda_u": 0.05,  # §IV-C
         "lambda_m": 1,  # §IV-C
         "boundary_size": 7,  # §III-C
         "boundary_weight": 2,  # §III-C
     }
-    check(planned(f"yan2022.{table}", "Ours (stage 2), BiSeNet", pair), stage | mixing, {})
+    check(planned(f"yan2022.{table}", "Ours (stage 2), BiSeNet", pair), stage | mixing, YAN_OURS)
     oracle = {"steps": 20_000, "batch_size": 12, "learning_rate": 2.5e-4}  # not described
     check(planned(f"yan2022.{table}", "Oracle, BiSeNet", pair), {}, oracle)
     # §IV-C: DeepLabV2 follows ProDA's settings, which the paper does not print; §IV-A: 2,975 pictures.
-    check(planned(f"yan2022.{table}", "Ours, DeepLabV2", pair), {"target_images": 2975}, {"learning_rate": 0.5e-5})
+    large = {"target_images": 2975, "unlabelled": None}
+    check(planned(f"yan2022.{table}", "Ours, DeepLabV2", pair), large, {"learning_rate": 0.5e-5})
 
 
 @pytest.mark.parametrize(("row", "gamma"), [("1.0", 1), ("2.0", 2), ("3.0", 3)])
@@ -340,13 +374,19 @@ def every_field():
                     yield f"{paper} {stage} {name}", field
 
 
+def methods_of(paper: str) -> set[str]:
+    content = json.loads((files("labkit.papers") / "recipes" / f"{paper}.json").read_text(encoding="utf-8"))
+    return {method for about in content["stages"].values() for method in about["methods"]}
+
+
 @pytest.mark.parametrize(("where", "field"), list(every_field()))
 def test_every_value_has_a_section_or_a_reason_of_ours(where, field):
-    assert set(field) <= {"value", "section", "ours", "reason", "printed", "by", "kind", "method"}
+    assert set(field) <= {"value", "section", "ours", "reason", "printed", "by", "open", "kind", "methods"}
     assert "value" in field and (field.get("section") or (field.get("ours") and field.get("reason")))
     assert not field.get("ours") or field.get("reason")
     if "by" in field:
-        assert "other" in field["value"]
+        assert "other" in field["value"] and set(field.get("open", {})) <= set(field["value"]) - {"other"}
+    assert set(field.get("methods", ())) <= {method for paper in PAPERS for method in methods_of(paper)}
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -362,6 +402,7 @@ def test_what_a_recipe_sets_is_valid(paper):
 def test_a_stage_is_found_by_its_method():
     assert stage_of("baitan2025", "oracle") == "target" and stage_of("baitan2025", "my-own") == "source"
     assert stage_of("loda2025", "mmd-multilevel") == "mmd" and stage_of("yan2022", "cim") == "stage-two"
+    assert papers_of("oracle") == list(PAPERS) and papers_of("mmd") == ["loda2025"] and papers_of("adabn") == []
 
 
 def test_unknown_names_list_the_known():
@@ -396,11 +437,37 @@ def test_other_profiles_stay_what_they_are():
             assert experiment.recipe == expected and experiment.weights == profile.weights
 
 
-def test_the_profile_paper_says_the_same_as_the_recipe():
-    profile, fields = PROFILES["paper"], Lab("paper", GTA5).plan("bisenet", "oracle")
-    for name in ("steps", "batch_size", "weights", "evaluate_every", "workers"):
-        assert getattr(profile, name) == fields[name].value
-    assert profile.height == fields["target_size"].value[0]
+def test_on_other_data_the_papers_sizes_take_their_shape():
+    """Only what a paper prints is called printed; a value of ours keeps its reason."""
+    camvid = Lab("paper", "minicity-camvid", workers=1).plan("bisenet", "source-only")
+    target, source = camvid["target_size"], camvid["source_size"]
+    assert target.value == source.value == (512, 680) and target.ours and source.ours
+    assert target.printed == (512, 1024) and target.reason == "the shape of MiniCity game → CamVid"
+    assert source.printed is None and source.reason.startswith("GTA5's training size is not given")
+    assert source.reason.endswith("; the shape of MiniCity game → CamVid")
+    same = Lab("paper", "minicity", workers=1).plan("bisenet", "source-only")["target_size"]
+    assert same.value == (512, 1024) and not same.ours and same.printed is None, "2:1 as Cityscapes"
+    extra = Lab("paper", "minicity", paper="yan2022").plan("bisenet", "cim")
+    assert "unlabelled" not in extra and extra["target_images"].printed == 19_997 and extra["target_images"].ours
+
+
+def test_the_unlabelled_pictures_are_those_that_the_paper_names(tmp_path):
+    make(tmp_path / "synthia", "toon", "synthia", 2, (48, 96))
+    make(tmp_path / "cityscapes", "real", "cityscapes", 5, (48, 96))
+    lab = Lab("paper", SYNTHIA, paper="yan2022", data=tmp_path, workers=1)
+    small = {"source_size": "48x96", "target_size": "48x96", "weights": "none", "source_crop": "none"}
+    with pytest.raises(LabError, match=r"leftImg8bit_trainextra\.zip"):
+        lab.experiment("bisenet", "adversarial", stage="stage-one", **small)
+    extra = tmp_path / "cityscapes" / "leftImg8bit" / "train_extra" / "bayreuth"
+    extra.mkdir(parents=True)
+    for path in (tmp_path / "cityscapes" / "leftImg8bit" / "train").rglob("*.png"):
+        (extra / f"bayreuth_{len(list(extra.iterdir())):06}_000000_leftImg8bit.png").write_bytes(path.read_bytes())
+    lab = Lab("paper", SYNTHIA, paper="yan2022", data=tmp_path, workers=1)
+    experiment = lab.experiment("bisenet", "adversarial", stage="stage-one", **small)
+    names = {stream: data["name"] for stream, data in experiment.describe()["data"].items()}
+    assert "extra" in names["target"] and "extra" not in experiment.report.name
+    large = lab.experiment("deeplabv2", "adversarial", stage="stage-one", **small).describe()
+    assert "extra" not in large["data"]["target"]["name"]
 
 
 @pytest.mark.parametrize("profile", ["smoke", "paper"])
@@ -415,7 +482,7 @@ def test_a_dry_run_is_what_the_experiment_would_train(profile):
             experiment = lab.experiment(row.model, row.method, stage=row.stage, **values_of(row, lab))
             resolved = {field: one["value"] for field, one in about["recipe"].items()}
             own = settings.describe(experiment.recipe) | {"weights": experiment.weights}
-            own |= {name: value for name, value in settings.describe(experiment.method).items() if name in resolved}
+            own |= settings.describe(experiment.method)
             assert own == {field: resolved[field] for field in own}, f"{name} {row.name}"
             for stream, dataset in experiment.datasets.items():
                 size = "source_size" if stream == "source" else "target_size"

@@ -16,7 +16,8 @@ from labkit.errors import UnknownNameError
 from labkit.lab import Lab
 from labkit.labels import CLASS_NAMES
 from labkit.losses.cross_entropy import cross_entropy
-from labkit.profiles import pair_of
+from labkit.profiles import PAIRS, pair_of
+from labkit.report.results import pair_title
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,16 +51,39 @@ def test_a_recorded_sweep_is_shown_with_spread_and_provenance(outcome):
     found = report.load_results("baitan2025.table2", "minicity", "smoke", folder)
     table = report.seeds_table(found)
     values = [100 * miou for miou in value["rows"][0]["miou"]]
-    head = "mIoU %, MiniCity game → MiniCity real"
-    assert table.loc["source only", head] == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+    assert table.loc["source only", "mIoU %"] == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+    assert list(table["data"]) == ["MiniCity game → MiniCity real", "MiniCity real, train → test"]
+    (alone,) = [row for row in found["rows"] if row["name"] == "oracle"]
+    assert "mIoU %, MiniCity real, train → test" in report.seeds_table(found | {"rows": [alone]})
     words = report.provenance(found)
     assert "8 steps at 48×96" in words and "seeds 0, 1" in words and "MiniCity real test" in words
     assert report.load_results("baitan2025.table2", "minicity-camvid", "smoke", folder) is None
     assert "not been recorded" in str(report.recorded_seeds("baitan2025.table2", "gta5-cityscapes"))
 
 
+def test_rows_of_different_lengths_are_told_apart(outcome):
+    value, _ = outcome
+    first, second = value["rows"]
+    words = report.provenance(value | {"rows": [first, second | {"steps": 16, "size": [32, 64]}]})
+    assert "8 steps at 48×96 (source only), 16 steps at 32×64 (oracle)" in words
+
+
+def test_a_record_of_before_says_what_its_oracle_learnt_from():
+    found = report.load_results("baitan2025.table2", "minicity")
+    for row in found["rows"]:
+        for key in ("steps", "size", "data"):
+            row.pop(key, None)
+    table = report.seeds_table(found)
+    assert list(table["data"]) == ["MiniCity game → MiniCity real", "MiniCity real, train → test"]
+    assert f"{found['steps']} steps at 96×192, seeds 0, 1, 2" in report.provenance(found)
+
+
+def test_titles_from_the_data_sets_names_are_the_pairs():
+    assert {pair.name: pair_title(pair) for pair in PAIRS.values()} == {one.name: one.title for one in PAIRS.values()}
+
+
 def test_an_unknown_sweep_lists_the_known():
-    with pytest.raises(UnknownNameError, match=r"known: baitan2025\.table1, baitan2025\.table2"):
+    with pytest.raises(UnknownNameError, match=r"known: .*baitan2025\.table1, baitan2025\.table2"):
         report.sweep("baitan2025.table99", "minicity", "smoke", [0])
     wrong = CliRunner().invoke(cli.main, ["sweep", "baitan2025.table2", "--seeds", "one"])
     assert wrong.exit_code == 2 and "whole numbers" in wrong.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from labkit.lab import Lab
 from labkit.labels import colorize
 from labkit.profiles import PAIRS, PROFILES
 from labkit.report import sweeps
-from labkit.report.sweeps import SWEEPS, Row, Sweep
+from labkit.report.results import data_title
+from labkit.report.sweep_tables import Row, Sweep
+from labkit.report.sweeps import SWEEPS
 
 SMALL = {"steps": 1, "evaluate_every": 0}
 HERE = Row("here", "bisenet", "source-only", ("A4",), SMALL)
@@ -133,6 +136,51 @@ def test_a_method_without_the_setting_is_not_there(monkeypatch):
     assert row["missing"] == ["setting fancy of method oracle"]
 
 
+def test_rows_that_are_two_trainings_in_the_paper_are_two_in_every_profile():
+    """Or one of them is refused: a network is not compared with itself."""
+
+    def trainings(name: str, profile: str) -> dict[str, str]:
+        planned = report.plan_sweep(name, "minicity", profile, [0])["rows"]
+        values = {row["name"]: [row["model"], row["method"], row["recipe"]] for row in planned}
+        return {
+            row["name"]: json.dumps([values[row["name"]], values.get(row["start"])])
+            for row in planned
+            if not any("alone has" in one for one in row["missing"])
+        }
+
+    def same(rows: dict[str, str]) -> set[tuple[str, str]]:
+        return {(a, b) for a in rows for b in rows if a < b and rows[a] == rows[b]}
+
+    for name in SWEEPS:
+        once = same(trainings(name, "paper"))
+        for profile in PROFILES:
+            assert same(trainings(name, profile)) <= once, f"{name} {profile}"
+    assert "padded" not in trainings("loda2025.table2", "mini"), "nothing is padded at 96×192"
+
+
+def test_the_starts_of_table1_hold_in_every_profile():
+    for profile in PROFILES:
+        rows = report.plan_sweep("loda2025.table1", "minicity", profile, [0])["rows"]
+        assert [row["recipe"]["weights"]["value"] for row in rows] == ["coco", "imagenet", "imagenet"]
+
+
+def test_the_published_pair_is_the_profiles_own():
+    def pair_of(*words: str) -> str:
+        shown = CliRunner().invoke(cli.main, ["sweep", "yan2022.table1", "--dry-run", "--json", *words])
+        return json.loads(shown.stdout)["pair"]
+
+    assert pair_of("--profile", "paper") == "synthia-cityscapes" and pair_of() == "minicity"
+    assert pair_of("--profile", "paper", "--pair", "minicity") == "minicity"
+
+
+def test_how_a_machine_does_it_is_asked_for_beside_the_rows():
+    words = ["sweep", "baitan2025.table4", "--dry-run", "--profile", "paper", "--json", "--set", "precision=32-true"]
+    (row,) = json.loads(CliRunner().invoke(cli.main, words).stdout)["rows"]
+    assert row["recipe"]["precision"]["value"] == "32-true" and row["recipe"]["precision"]["ours"]
+    refused = CliRunner().invoke(cli.main, [*words, "--set", "learning_rate=1"])
+    assert refused.exit_code == 2 and "known: accumulate, evaluate_every, precision" in refused.output
+
+
 # --- refused before anything is trained -------------------------------------------------------------------------------
 
 
@@ -143,6 +191,19 @@ def test_rows_that_are_not_there_stop_the_sweep_before_it_begins(monkeypatch, tm
     assert not list(tmp_path.iterdir())
     with pytest.raises(LabError, match="No row can be trained"):
         report.sweep(name, "minicity", "smoke", [0], rows=["later"], runs=tmp_path)
+
+
+def test_a_row_that_is_itself_in_the_profile_paper_alone_is_refused_elsewhere(tmp_path):
+    with pytest.raises(LabError, match="padded: a size that has to be padded, which the profile paper alone has"):
+        report.sweep("loda2025.table2", "minicity", "smoke", [0], runs=tmp_path)
+    lab = sweeps._lab("loda2025.table2", "minicity", "paper")
+    assert not any(sweeps.missing(row, lab) for row in SWEEPS["loda2025.table2"].rows)
+
+
+def test_a_seed_twice_is_refused(tmp_path):
+    words = ["sweep", "baitan2025.table2", "--profile", "smoke", "--seeds", "0,1,0", "--runs", str(tmp_path / "runs")]
+    refused = CliRunner().invoke(cli.main, words)
+    assert refused.exit_code == 2 and "write each once" in refused.output and not (tmp_path / "runs").exists()
 
 
 def test_data_that_are_not_there_stop_the_sweep_before_it_begins(monkeypatch, tmp_path):
@@ -171,6 +232,33 @@ def test_a_row_that_is_finished_is_found(monkeypatch, tmp_path):
     assert run_of(both) == run_of(first) and result.stat().st_mtime_ns == written
     assert [row["name"] for row in both["rows"]] == ["here", "there"] and run_of(both, 1) != run_of(both)
     assert both["rows"][0]["experiment"] == ["A4"] and both["rows"][0]["settings"] == SMALL
+
+
+def test_each_row_says_its_own_length_size_and_data(monkeypatch, tmp_path):
+    longer = Row("longer", "bisenet", "oracle", ("A2",), {"steps": 2, "target_size": (32, 64), "evaluate_every": 0})
+    outcome = report.sweep(of_rows(monkeypatch, HERE, longer), "minicity", "smoke", [0], runs=tmp_path)
+    here, there = outcome["rows"]
+    assert (here["steps"], here["size"], here["data"]) == (1, [48, 96], "MiniCity game → MiniCity real")
+    assert (there["steps"], there["size"], there["data"]) == (2, [32, 64], "MiniCity real, train → test")
+    assert outcome["steps"] is None and outcome["size"] is None and outcome["report"]["data"] == "MiniCity real"
+    alone = report.sweep(outcome["sweep"], "minicity", "smoke", [0], rows=["longer"], runs=tmp_path)
+    assert alone["steps"] == 2 and alone["size"] == [32, 64]
+
+
+def test_unlabelled_pictures_of_other_data_are_named():
+    adapted = Lab("smoke", unlabelled="minicity-toon").experiment("bisenet", "adversarial")
+    assert data_title(adapted.describe()) == "MiniCity game with MiniCity toon → MiniCity real"
+    adapted = Lab("smoke").experiment("bisenet", "adversarial")
+    assert data_title(adapted.describe()) == "MiniCity game → MiniCity real"
+
+
+def test_how_reaches_a_row_and_its_start(monkeypatch, tmp_path):
+    later = Row("later", "bisenet", "oracle", ("A2",), SMALL, start=HERE)
+    name = of_rows(monkeypatch, later)
+    outcome = report.sweep(name, "minicity", "smoke", [0], how={"accumulate": "2"}, device="cpu", runs=tmp_path)
+    found = [json.loads(path.read_text())["recipe"] for path in tmp_path.glob("*/description.json")]
+    assert [recipe["accumulate"] for recipe in found] == [2, 2]
+    assert outcome["rows"][0]["settings"]["accumulate"] == 2
 
 
 def test_a_row_begins_with_the_weights_of_another(monkeypatch, tmp_path):
@@ -225,6 +313,14 @@ def test_the_comparison_of_adversarial_trainings_shares_those_of_the_tables():
     assert not [absent for row in rows.values() for absent in sweeps.missing(row, paper)]
 
 
+def test_the_table_is_whole_on_a_narrow_terminal(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "40")
+    name = of_rows(monkeypatch, replace(HERE, name="a row with a name that takes half of the line"))
+    shown = CliRunner().invoke(cli.main, ["sweep", name, "--profile", "smoke", "--seeds", "0", "--runs", str(tmp_path)])
+    assert shown.exit_code == 0 and "best*" in shown.stdout and "single seeds" in shown.stdout
+    assert "..." not in shown.stdout and "\\" not in shown.stdout
+
+
 def test_recorded_predictions_are_small_label_maps(monkeypatch, tmp_path):
     name = of_rows(monkeypatch, HERE, THERE)
     outcome = report.sweep(name, "minicity", "smoke", [0], rows=["there"], pictures=tmp_path / "out", runs=tmp_path)
@@ -254,7 +350,7 @@ def test_table1_on_folders_in_the_papers_formats(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     value = json.loads(done.stdout)
     (recorded,) = (tmp_path / "results").glob("*.json")
-    assert recorded.name == "baitan2025.table1.gta5-cityscapes.smoke.json"
+    assert recorded.name.startswith("baitan2025.table1.gta5-cityscapes.smoke.minicity-game-gta5-format-"), "not GTA5's"
     assert json.loads(recorded.read_text()) == value
     assert value["report"] | {"images": 0} == {
         "data": value["report"]["data"],

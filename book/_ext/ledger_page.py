@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
 from pathlib import Path
@@ -112,14 +113,11 @@ def numbers_table(block: Block, entries: Sequence[Entry], notes: list[str]) -> s
     columns = list(dict.fromkeys(entry.number.column for entry in entries))
     cells = {(entry.number.row, entry.number.column): entry for entry in entries}
     data, data_whole = entries[0].number.data_short, entries[0].number.data
-    trained = {
-        (column, one.data, one.profile): None
-        for column in columns
-        for entry in entries
-        if entry.number.column == column
-        for one in shown(entry)
-    }
-    ours = list(trained)
+    trained: dict[tuple[str, tuple[str, ...]], Counter[str]] = {}
+    for entry in sorted(entries, key=lambda entry: columns.index(entry.number.column)):
+        for one in shown(entry):
+            trained.setdefault((entry.number.column, budget_of(one)), Counter())[one.data] += 1
+    ours = {key: data.most_common(1)[0][0] for key, data in trained.items()}
     own_run = any(one in entry.on_own_data for entry in entries for one in shown(entry))
 
     on_all = "".join(mark_of(note, notes) for note in block.notes)
@@ -129,7 +127,7 @@ def numbers_table(block: Block, entries: Sequence[Entry], notes: list[str]) -> s
     own_shown = not own_run and not any(entry.state == COMPUTED for entry in entries)
     if own_shown:
         heads.append(escape(f"ours, {data}"))
-    for column, ours_data, profile in ours:
+    for (column, (*_, profile)), ours_data in ours.items():
         budget = f" ({profile})" if profile else ""
         heads.append(escape(f"ours: {metric_of(entries, column)}, {ours_data}{budget}"))
 
@@ -141,10 +139,9 @@ def numbers_table(block: Block, entries: Sequence[Entry], notes: list[str]) -> s
         line += [published(number, notes) for number in numbers]
         if own_shown:
             line.append(NOT_RUN)
-        for column, ours_data, profile in ours:
-            key = (ours_data, profile)
-            found = [o for o in shown(cells[row, column]) if (o.data, o.profile) == key]
-            line.append(escape(found[-1].text).replace(" ", NO_BREAK) if found else NOT_RUN)
+        for (column, budget), ours_data in ours.items():
+            found = [one for one in shown(cells[row, column]) if budget_of(one) == budget]
+            line.append(cell(found[-1], ours_data) if found else NOT_RUN)
         rows.append(line)
     said = dict.fromkeys(entry.number.selection for entry in entries if entry.number.measure in ("last", "best"))
     below = [f"Checkpoint that the paper reports: {escape('; '.join(said))}."] if any(said) else []
@@ -152,6 +149,18 @@ def numbers_table(block: Block, entries: Sequence[Entry], notes: list[str]) -> s
     below += [f"On the whole table: {on_all}"] if on_all else []
     box = f"\n\n{note_box(' '.join(below))}" if below else ""
     return table(heads, rows, "l" + "r" * (len(heads) - 1)) + box
+
+
+def budget_of(one: Ours) -> tuple[str, ...]:
+    """What trainings of one column share: the pair of domains, what they are scored on, and the profile."""
+    scored_on = one.outcome["report"]["data"] if one.outcome else one.data
+    return one.outcome.get("pair", ""), scored_on, one.profile
+
+
+def cell(one: Ours, data: str) -> str:
+    """A number of ours; with its data where these are not the column's (an oracle learns from the target alone)."""
+    text = escape(one.text).replace(" ", NO_BREAK)
+    return text if one.data == data else f"{text}, {escape(one.data)}"
 
 
 def shown(entry: Entry) -> list[Ours]:

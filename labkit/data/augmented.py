@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from labkit.data.dataset import Sample, SegmentationDataset, labelled
@@ -12,8 +13,8 @@ from labkit.settings import describe
 def augmented_draws(sample: Sample, augmentation: Augmentation, count: int, seed: int = 0) -> list[Sample]:
     """``count`` draws of one picture with its labels, in uint8 again: rounded, which a training does not do.
 
-    Two augmentations with one seed draw the same numbers: of equal probability, they change the same pictures, and twice
-    the range is twice the change.
+    Two augmentations with one seed draw the same numbers: with equal probabilities they change the same pictures,
+    and twice the range is twice the change.
     """
     images, labels, _ = to_batch([sample] * count)
     images, labels = augmentation(images, labels, torch.Generator().manual_seed(seed))
@@ -36,7 +37,8 @@ class Augmented:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
-        return augmented_draws(self.dataset[index], self.augmentation, 1, (self.seed << 32) + index)[0]
+        seed = int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
+        return augmented_draws(self.dataset[index], self.augmentation, 1, seed)[0]
 
     def fingerprint(self) -> dict:
         """The data set's own, and the augmentation."""

@@ -42,17 +42,19 @@ class CheckReport:
         pairs: number of pairs of which at least one half is there.
         ok: number of pairs without a problem.
         bad: the problems, in the order of the files.
+        left_out: pairs with a fault that the publishers' own archives have; trainings leave them out.
     """
 
     dataset: str | None
     pairs: int = 0
     ok: int = 0
     bad: list[Problem] = field(default_factory=list)
+    left_out: list[Problem] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        """Whether there is something and all of it is in order."""
-        return self.pairs > 0 and not self.bad
+        """Whether there is something to train on, and all of it is in order, or left out for a known fault."""
+        return self.ok > 0 and not self.bad
 
 
 def check(
@@ -95,9 +97,10 @@ def check(
     if not places and not report.bad:
         report.bad.append(Problem(str(root), f"holds no pictures; expected {reader.layout}"))
     for done, image in enumerate(sorted(places), 1):
-        problems = list(_check_pair(reader, *places[image]))
-        report.bad += problems
-        report.ok += not problems
+        bad, left_out = _check_pair(reader, *places[image])
+        report.bad += bad
+        report.left_out += left_out
+        report.ok += not (bad or left_out)
         if progress is not None:
             progress(done, len(places))
     return report
@@ -128,8 +131,9 @@ def _check_places(reader: type[PairedDataset], root: Path) -> Iterator[Problem]:
         )
 
 
-def _check_pair(reader: type[PairedDataset], split: str, pair: Pair) -> Iterator[Problem]:
-    shapes = {}
+def _check_pair(reader: type[PairedDataset], split: str, pair: Pair) -> tuple[list[Problem], list[Problem]]:
+    """What is wrong with a pair, and what is known to be and leaves it out."""
+    shapes, bad = {}, []
     for kind, file in pair.files.items():
         try:
             if not file.exists():
@@ -140,9 +144,11 @@ def _check_pair(reader: type[PairedDataset], split: str, pair: Pair) -> Iterator
                 check_png(data, file)
             shapes[kind] = read_image(file).shape[:2] if kind == "image" else _check_ids(reader, split, file)
         except BadFileError as error:
-            yield Problem(str(error.file), error.reason)
-    if len(set(shapes.values())) > 1:
-        yield Problem(str(pair.label), size_reason(shapes["label map"], shapes["image"]))
+            bad.append(Problem(str(error.file), error.reason))
+    if len(set(shapes.values())) < 2:
+        return bad, []
+    unequal = Problem(str(pair.label), size_reason(shapes["label map"], shapes["image"], reader.unequal_sizes))
+    return ([], [unequal]) if reader.unequal_sizes else ([unequal], [])
 
 
 def _check_ids(reader: type[PairedDataset], split: str, file: Path) -> tuple[int, ...]:

@@ -32,6 +32,9 @@ ATTRIBUTIONS: dict[str, str] = {"camvid": ATTRIBUTION}
 CACHE_INDEX = "labkit-cache.json"
 """The file that makes a folder a cache."""
 
+_DEEPEST = 3
+"""How far below a data set's folder its files lie at most: Cityscapes' cities."""
+
 _FOLDERS: dict[str, tuple[str, ...]] = {
     "camvid": ("camvid", "CamVid"),
     "cityscapes": ("cityscapes", "Cityscapes"),
@@ -125,10 +128,12 @@ def misplaced(folder: Path) -> str:
     for place, key in near.items():
         levels = "one level" if place.parent == folder else "two levels"
         return f"holds {FORMATS[key].name} {levels} deeper; name {place} instead"
-    above = folder.absolute().parent
-    key = detect_format(above)
-    if key and any(folder.absolute() in (part, *part.parents) for part in FORMATS[key].all_folders(above)):
-        return f"is a part of {FORMATS[key].name}; name the folder above it, {above}, instead"
+    here = folder.absolute()
+    for above in here.parents[:_DEEPEST]:
+        key = detect_format(above)
+        parts = FORMATS[key].all_folders(above) if key else ()
+        if any(here in (part, *part.parents) or part in here.parents for part in parts):
+            return f"is a part of {FORMATS[key].name}; name the folder above it, {above}, instead"
     return ""
 
 

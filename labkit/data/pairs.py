@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from labkit.data.dataset import Sample
 from labkit.data.selection import evenly
@@ -123,6 +123,8 @@ def _open(data: bytes, path: Path) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(data))
         picture.load()
+    except UnidentifiedImageError:  # its words name an object in memory
+        raise BadFileError(path, "is no picture that can be read; copy it again from the original") from None
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise BadFileError(path, f"cannot be decoded ({error}); copy it again from the original") from error
     return picture
@@ -241,6 +243,8 @@ class PairedDataset:
     source: ClassVar[str]
     same_files_as: ClassVar[str] = ""
     """The key of the reader of the same files and ids in other splits: a cache of that one serves this one too."""
+    unequal_sizes: ClassVar[str] = ""
+    """Why a label map of another size than its image is no fault of the copy; such pairs are left out then."""
     lengths: dict[Path, int] | None = None
     """Of files that are remembered, not there (a standalone cache): their lengths in bytes."""
 
@@ -392,12 +396,10 @@ def read_origin(root: Path) -> dict | None:
         raise BadFileError(root / ORIGIN, f"cannot be read ({error}); export the folder again") from error
 
 
-def size_reason(label: tuple[int, ...], image: tuple[int, ...]) -> str:
-    """Why a label map of ``label`` = (H, W) does not fit its image, and what to do."""
-    return (
-        f"the label map is {label[1]}×{label[0]} but its image is {image[1]}×{image[0]}; "
-        "replace the pair from the original, or remove both files"
-    )
+def size_reason(label: tuple[int, ...], image: tuple[int, ...], advice: str = "") -> str:
+    """Why a label map of ``label`` = (H, W) does not fit its image, and what to do, which ``advice`` may replace."""
+    sizes = f"the label map is {label[1]}×{label[0]} but its image is {image[1]}×{image[0]}"
+    return f"{sizes}; {advice or 'replace the pair from the original, or remove both files'}"
 
 
 def unknown_ids_reason(dataset: type[PairedDataset], ids: list[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,3 +44,22 @@ def road_and_poles(share: float, seen: float = 0.3, *, pixels: int = 10_000) -> 
     labels = (torch.arange(pixels) < round(share * pixels)).long()
     pole = torch.where(labels == 1, seen, 0.1).double()
     return torch.stack([1 - pole, pole]).log()[None, :, None], labels[None, None]
+
+
+class RareClassPull(NamedTuple):
+    """How hard a loss pulls at the poles of :func:`road_and_poles`.
+
+    Attributes:
+        by_share: the share of the whole gradient that falls on them, for each share of pixels.
+        by_probability: the pull at one of their pixels, over its maximum, for each probability that it is given.
+    """
+
+    by_share: np.ndarray
+    by_probability: np.ndarray
+
+
+def rare_class_pull(loss: Loss, shares: np.ndarray, probabilities: np.ndarray) -> RareClassPull:
+    """Measure a loss on the example, for several shares of pixels, and for several probabilities at a share of 1 %."""
+    by_share = [gradient_shares(loss, *road_and_poles(share))[1] for share in shares]
+    pulls = [float(pixel_gradients(loss, *road_and_poles(0.01, seen))[0, 0, 0]) for seen in probabilities]
+    return RareClassPull(np.array(by_share), np.array(pulls) / max(pulls))

@@ -8,8 +8,33 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
+from labkit.data.dataset import SegmentationDataset
+from labkit.data.selection import evenly
+from labkit.data.transforms import to_batch
+from labkit.errors import UnknownNameError
+from labkit.evaluation.predict import normalized
 from labkit.losses.mmd import KERNELS, mmd, squared_distances
+
+
+@torch.inference_mode()
+def feature_maps(model: nn.Module, dataset: SegmentationDataset, feature: str, *, limit: int = 8) -> np.ndarray:
+    """The feature map called ``feature`` of at most ``limit`` pictures, spread evenly: float32 ``(N, K, h, w)``.
+
+    The model is left in evaluation mode. For pooled ones of many pictures see
+    :func:`labkit.evaluation.features.pooled_features`.
+
+    Raises:
+        UnknownNameError: the network has no such feature; the message lists those it has.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    samples = [dataset[index] for index in evenly(len(dataset), limit)]
+    features = model(normalized(to_batch(samples).images.to(device))).features
+    if feature not in features:
+        raise UnknownNameError("feature", feature, features)
+    return features[feature].float().cpu().numpy()
 
 
 class KernelReading(NamedTuple):
@@ -63,7 +88,13 @@ class Estimates(NamedTuple):
 
 
 def estimates_over_draws(
-    sizes: Iterable[int], *, shift: float = 0.0, dimension: int = 16, draws: int = 300, sigma: float = 4.0, seed: int = 0
+    sizes: Iterable[int],
+    *,
+    shift: float = 0.0,
+    dimension: int = 16,
+    draws: int = 300,
+    sigma: float = 4.0,
+    seed: int = 0,
 ) -> Estimates:
     r"""Draw two Gaussian sets again and again, and estimate MMD² with the RBF kernel from each pair.
 

@@ -13,7 +13,7 @@ from labkit.data.dataset import SegmentationDataset
 from labkit.data.selection import evenly
 from labkit.data.transforms import to_batch
 from labkit.evaluation.predict import predict_logits
-from labkit.labels import IGNORE
+from labkit.labels import EVALUATIONS, IGNORE
 from labkit.losses.entropy import self_information
 
 XI_ENTROPY, XI_CONFIDENCE = 1.0, 0.5
@@ -26,7 +26,7 @@ class Uncertainty(NamedTuple):
     Attributes:
         entropy: float32, in nats: 0 to log C.
         confidence: float32: the largest probability, 1/C to 1.
-        predicted: uint8 trainIds.
+        predicted: uint8 trainIds, merged as the data set merges its classes.
         truth: uint8 trainIds, 255 = void.
     """
 
@@ -49,14 +49,14 @@ def entropy_and_confidence(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def uncertainty(model: nn.Module, dataset: SegmentationDataset, *, limit: int = 50) -> Uncertainty:
-    """Predictions for at most ``limit`` pictures, spread evenly over the data set. Leaves ``model`` in evaluation mode."""
+    """Predictions for at most ``limit`` pictures, spread evenly; ``model`` ends in evaluation mode."""
     device = next(model.parameters()).device
+    merge = torch.tensor(EVALUATIONS[dataset.evaluation].merge, dtype=torch.uint8, device=device)
     found = []
     for index in evenly(len(dataset), limit):
         images, labels, _ = to_batch([dataset[index]])
         logits = predict_logits(model, images.to(device))
-        predicted = logits.argmax(dim=1).to(torch.uint8)
-        maps = (*entropy_and_confidence(logits), predicted, labels.to(torch.uint8))
+        maps = (*entropy_and_confidence(logits), merge[logits.argmax(dim=1)], labels.to(torch.uint8))
         found.append([one[0].cpu().numpy() for one in maps])
     return Uncertainty(*(np.stack(maps) for maps in zip(*found, strict=True)))
 

@@ -36,7 +36,7 @@ def check_unchanged(student: Callable[[int, Sequence[float]], float]) -> Answer:
 
 @checked
 def check_flip(student: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Answer:
-    """Exercise 4.2: mirror a picture ``(H, W, 3)`` and its label map ``(H, W)`` left to right, without touching them."""
+    """Exercise 4.2: mirror a picture ``(H, W, 3)`` and its label map ``(H, W)`` left to right, into new arrays."""
     random = np.random.default_rng(0)
     image, label = random.integers(0, 256, (6, 9, 3), np.uint8), random.integers(0, 19, (6, 9)).astype(np.uint8)
     kept = image.copy(), label.copy()

@@ -20,7 +20,7 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float, ignore: int = IGNOR
     baitan2025, §4.6, prints the sum over pixels; we take the mean, as in
     :func:`labkit.losses.cross_entropy.cross_entropy`, which it is for γ = 0. There is no class weight α. The gradient
     passes through the factor as well. Note what γ does to the *size* of the loss: at p = 0.5 and γ = 2 it is a quarter
-    of cross-entropy, so one learning rate is not the same step for two values of γ.
+    of cross-entropy. (The gradient shrinks much less: pixels that are badly wrong keep theirs.)
 
     Args:
         logits: ``(N, C, H, W)``, any float type; computed in float32 at least, under autocast too.

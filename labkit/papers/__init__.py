@@ -7,7 +7,7 @@ themselves; under ``recipes/`` one JSON file with the hyperparameters of all its
 
 from labkit.papers.catalog import PAPERS, Paper
 from labkit.papers.published import load, notes, table_names
-from labkit.papers.recipes import Field, data_of, recipe, recipe_notes, stage_of, stages, steps_of
+from labkit.papers.recipes import Field, data_of, papers_of, recipe, recipe_notes, stage_of, stages, steps_of
 
 __all__ = [
     "PAPERS",
@@ -16,6 +16,7 @@ __all__ = [
     "data_of",
     "load",
     "notes",
+    "papers_of",
     "recipe",
     "recipe_notes",
     "stage_of",

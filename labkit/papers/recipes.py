@@ -4,7 +4,8 @@ Under ``recipes/`` every paper has a JSON file. ``every`` holds what all its tra
 them has of its own: ``null`` takes a shared field away, ``like`` takes the fields of another stage, ``ours`` says why
 nothing of a stage is printed. ``network`` is the one whose settings are printed, if only one's are; ``data`` names the
 data sets that the paper divides in its own way. A field whose value depends on the network, the source or the method
-says so (``by``) and lists the values.
+says so (``by``) and lists the values; ``open`` says of which of them the paper is silent, and why they are so. A field
+with ``methods`` is theirs alone.
 
 Fields that name a setting of the loop or, marked ``"kind": "method"``, of the method are set when ``profile=paper``;
 the others say in words what the code does, or should do, by itself.
@@ -48,9 +49,13 @@ class Field:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
+def _papers() -> list[str]:
+    return sorted(file.name.removesuffix(".json") for file in _RECIPES.iterdir() if file.name.endswith(".json"))
+
+
 @cache
 def _read(paper: str) -> dict[str, Any]:
-    known = sorted(file.name.removesuffix(".json") for file in _RECIPES.iterdir() if file.name.endswith(".json"))
+    known = _papers()
     if paper not in known:
         raise UnknownNameError("paper with a recipe", paper, known)
     return json.loads((_RECIPES / f"{paper}.json").read_text(encoding="utf-8"))
@@ -86,6 +91,12 @@ def stage_of(paper: str, method: str) -> str:
     return next(found, content["default"])
 
 
+def papers_of(method: str) -> list[str]:
+    """The papers that train a method, by name."""
+    every = {paper: _read(paper)["stages"].values() for paper in _papers()}
+    return [paper for paper, stages in every.items() if any(method in about["methods"] for about in stages)]
+
+
 def recipe(paper: str, stage: str, *, model: str = "", source: str = "", method: str = "") -> dict[str, Field]:
     """Every hyperparameter of a stage, by name.
 
@@ -108,7 +119,7 @@ def recipe(paper: str, stage: str, *, model: str = "", source: str = "", method:
     fields = {
         name: _field(one, given)
         for name, one in merged.items()
-        if one is not None and method in (one.get("method", method), "")
+        if one is not None and (not method or method in one.get("methods", method))
     }
     reason, printed = about.get("ours", ""), set()
     if model not in (content.get("network", model), ""):  # another network than that whose settings are printed
@@ -122,13 +133,14 @@ def recipe(paper: str, stage: str, *, model: str = "", source: str = "", method:
 
 
 def _field(about: dict[str, Any], given: dict[str, str]) -> Field:
-    about = {key: value for key, value in about.items() if key != "method"}
+    about = {key: value for key, value in about.items() if key != "methods"}
     if depends := about.pop("by", None):
-        values, name = about["value"], given[depends]
+        values, name, silent = about["value"], given[depends], about.pop("open", {})
         about["value"] = values[name if name in values else "other"]
         if name and name not in values:
-            words = f"the paper has no {depends} {name}"
-            about |= {"ours": True, "reason": "; ".join(filter(None, (words, about.get("reason"))))}
+            silent = {name: f"the paper has no {depends} {name}"}
+        if name in silent:
+            about |= {"ours": True, "reason": "; ".join(filter(None, (silent[name], about.get("reason"))))}
     return Field(**{key: _tuple(value) for key, value in about.items()})
 
 

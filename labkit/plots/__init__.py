@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # read by editors, and by the book to know which sources a notebook depends on
+    from labkit.plots.adversarial import Seen, adversarial_game, domain_answers, loss_and_gradient, seen_maps
     from labkit.plots.augmentations import (
         augmentation_draws,
         class_scatter,
@@ -20,8 +21,24 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
     from labkit.plots.curves import learning_curves, score_curves
     from labkit.plots.domains import channel_statistics, class_frequencies
     from labkit.plots.features import feature_projection, statistics_by_channel
+    from labkit.plots.focal import (
+        focal_curves,
+        last_and_best,
+        loss_map,
+        loss_shares,
+        setting_curves,
+        update_sizes,
+        valley_paths,
+    )
     from labkit.plots.frames import slider
     from labkit.plots.label_maps import draw_label_map, label_map_figure, styles_figure
+    from labkit.plots.mmd import (
+        class_gradients,
+        discrepancy_estimates,
+        kernel_matrices,
+        uncertain_pixels,
+        uncertainty_histograms,
+    )
     from labkit.plots.networks import (
         FieldPanel,
         Operating,
@@ -39,21 +56,32 @@ __all__ = [
     "FieldPanel",
     "Operating",
     "Panel",
+    "Seen",
     "accuracy_latency",
+    "adversarial_game",
     "augmentation_draws",
     "channel_statistics",
     "class_frequencies",
+    "class_gradients",
     "class_iou_bars",
     "class_scatter",
     "confusion_figure",
     "cooccurrence_figure",
     "difference_map",
+    "discrepancy_estimates",
+    "domain_answers",
     "draw_label_map",
     "feature_projection",
+    "focal_curves",
     "half_precision",
+    "kernel_matrices",
     "label_map_figure",
+    "last_and_best",
     "latency_by_pass",
     "learning_curves",
+    "loss_and_gradient",
+    "loss_map",
+    "loss_shares",
     "make_panels",
     "movement_bars",
     "picture_statistics_figure",
@@ -62,13 +90,20 @@ __all__ = [
     "receptive_fields",
     "schedules",
     "score_curves",
+    "seen_maps",
+    "setting_curves",
     "slider",
     "statistics_by_channel",
     "styles_figure",
     "theme",
+    "uncertain_pixels",
+    "uncertainty_histograms",
+    "update_sizes",
+    "valley_paths",
 ]
 
 _MODULES = (
+    "adversarial",
     "augmentations",
     "bars",
     "confusions",
@@ -76,8 +111,10 @@ _MODULES = (
     "curves",
     "domains",
     "features",
+    "focal",
     "frames",
     "label_maps",
+    "mmd",
     "networks",
     "panels",
     "style",

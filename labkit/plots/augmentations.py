@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 
 from labkit.data.dataset import Sample
 from labkit.data.picture_statistics import PictureStatistics
@@ -150,7 +151,7 @@ def difference_map(points: np.ndarray, classes: Sequence[str], columns: Sequence
     ax.imshow(points, cmap=colors, vmin=-limit, vmax=limit, aspect="auto")
     for row, column in np.ndindex(points.shape):
         value = points[row, column]
-        text = "–" if np.isnan(value) else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+        text = "–" if np.isnan(value) else _signed(value)
         ink = "white" if abs(value) > 0.6 * limit else INK
         ax.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=ink)
     name_axis(ax, list(classes))
@@ -163,6 +164,11 @@ def difference_map(points: np.ndarray, classes: Sequence[str], columns: Sequence
             ax.axhline(row - 0.5, color=INK, lw=1)
     ax.set_title(title, pad=10)
     return figure
+
+
+def _signed(points: float) -> str:
+    text = f"{points:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 @themed
@@ -191,19 +197,28 @@ def class_scatter(
     return figure
 
 
+_PLACES = (
+    (8, 0, "left"),
+    (-8, 0, "right"),
+    *((6 * way, up, side) for up in (11, -11, 22, -22) for way, side in ((1, "left"), (-1, "right"))),
+)
+"""Where a name may stand beside its dot, in points, and which of its edges is there; the best first."""
+
+
 def _name_dots(ax, dots: Sequence[tuple[float, float, str]]) -> None:
-    """Names beside dots, right of them or left; one that finds no room beside its neighbours is left out of the way."""
+    """Names beside dots, where they cover neither a dot nor another name; one that finds no room is left out."""
     ax.figure.draw_without_rendering()
-    taken: list = []
+    radius = 5 * ax.figure.dpi / 72
+    middles = ax.transData.transform([(x, y) for x, y, _ in dots])
+    taken = [Bbox.from_extents(*(middle - radius), *(middle + radius)) for middle in middles]
     halo = [withStroke(linewidth=2.5, foreground="white")]
-    renderer = ax.figure.canvas.get_renderer()
     for x, y, name in sorted(dots, key=lambda dot: -abs(dot[1])):
-        for across, up, side in ((8, 0, "left"), (-8, 0, "right"), (6, 9, "left"), (6, -9, "left"), (-6, 9, "right")):
+        for across, up, side in _PLACES:
             text = ax.annotate(
                 name, (x, y), (across, up), textcoords="offset points", ha=side, va="center", fontsize=SMALL - 0.5
             )
             text.set_path_effects(halo)
-            box = text.get_window_extent(renderer)
+            box = text.get_window_extent()
             if not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break

@@ -1,22 +1,31 @@
 """What a page says about results: tables with the data's name, recorded sweeps with their provenance, real source."""
 
 from labkit.report.augmentations import (
+    additivity,
     augmentation_seeds,
     difference_figure,
     published_augmentations,
     recorded_augmentations,
 )
 from labkit.report.comparison import prediction_figure, source_only_and_oracle
+from labkit.report.focal import focal_curves_figure, focal_figure, focal_seeds, published_focal
+from labkit.report.reach import gradient_reach
 from labkit.report.results import load_results, provenance, record, recorded_seeds, seeds_table
 from labkit.report.rows import train_row, train_rows
+from labkit.report.selections import selection_table
 from labkit.report.source_code import show_source
 from labkit.report.sweeps import SWEEPS, plan_sweep, plan_text, sweep
 from labkit.report.tables import per_class_table, result_table
 
 __all__ = [
     "SWEEPS",
+    "additivity",
     "augmentation_seeds",
     "difference_figure",
+    "focal_curves_figure",
+    "focal_figure",
+    "focal_seeds",
+    "gradient_reach",
     "load_results",
     "per_class_table",
     "plan_sweep",
@@ -24,11 +33,13 @@ __all__ = [
     "prediction_figure",
     "provenance",
     "published_augmentations",
+    "published_focal",
     "record",
     "recorded_augmentations",
     "recorded_seeds",
     "result_table",
     "seeds_table",
+    "selection_table",
     "show_source",
     "source_only_and_oracle",
     "sweep",

@@ -69,6 +69,27 @@ def augmentation_seeds(pair: str, profile: str = "mini") -> Noted | Words:
     return Noted(seeds_table(outcome | {"rows": rows}), note)
 
 
+def additivity(table: pandas.DataFrame) -> pandas.DataFrame:
+    """What combinations change in mIoU against what their parts change one by one, in percentage points.
+
+    Args:
+        table: from :func:`published_augmentations` or :func:`recorded_augmentations`.
+
+    Returns:
+        A row for each combination of the table: the sum of the single changes, the change that was measured, and the
+        difference: how much the parts are worth to each other.
+    """
+    import pandas
+
+    change = table.loc["mIoU"].astype(float) - float(table.loc["mIoU", BASELINE])
+    rows = {}
+    for number, title in TITLES.items():
+        if len(number) > 1 and title in change:
+            parts = sum(change[TITLES[part]] for part in number)
+            rows[title] = {"sum of the parts": parts, "measured": change[title], "beyond": change[title] - parts}
+    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis(columns=table.columns.name)
+
+
 def difference_figure(table: pandas.DataFrame | None, data: str):
     """Every training's IoU less that of source only, class by class: a heat map; words without a table.
 

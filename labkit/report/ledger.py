@@ -19,8 +19,8 @@ from labkit.lab import Lab
 from labkit.labels import CLASS_NAMES, EVALUATIONS
 from labkit.papers.experiments import Experiment, Number, experiments
 from labkit.profiles import PAIRS
-from labkit.report.local_runs import local_results
-from labkit.report.results import RESULTS, all_results
+from labkit.report.local_runs import data_asked, local_results
+from labkit.report.results import RESULTS, all_results, data_title, rows_of, training_text
 from labkit.report.sweeps import SWEEPS, Row, missing
 from labkit.training.runs import RunStore
 
@@ -49,7 +49,7 @@ class Ours:
         selection: which checkpoint: of the last step, or the best one on target validation labels.
         classes: how many the mean is over; 0 where it is none.
         iou: mean over the seeds by class, in the same unit; NaN for an absent class.
-        outcome: the recorded (or local) outcome that it comes from, empty where it is computed.
+        outcome: the recorded (or local) outcome that it comes from, of this row alone; empty where it is computed.
     """
 
     state: str
@@ -78,16 +78,9 @@ class Ours:
     def provenance(self) -> str:
         """Where it comes from, in a sentence without a full stop."""
         if not self.outcome:
-            return f"{self.data}: {self.state} from the network itself"
-        env, report = self.outcome["environment"], self.outcome["report"]
-        height, width = self.outcome["size"]
-        seeds = f"{'seed' if len(self.seeds) == 1 else 'seeds'} {', '.join(map(str, self.seeds))}"
-        return (
-            f"{self.data}, {self.state}: mIoU over {self.classes} classes on {report['images']} pictures of "
-            f"{report['data']} {report['split']}, profile {self.profile}, {self.outcome['steps']} steps at "
-            f"{height}×{width}, {seeds}, {self.selection}; {env['hardware']}, "
-            f"commit {env['commit']}, {env['date']}"
-        )
+            return f"{self.data} ({self.state} from the network itself)"
+        measured = f"mIoU over {self.classes} classes, {self.selection}"
+        return f"{self.data} ({self.state}): {measured}; {training_text(self.outcome)}"
 
     @property
     def mean(self) -> float:
@@ -137,8 +130,11 @@ class Entry:
     @property
     def on_own_data(self) -> tuple[Ours, ...]:
         """Ours on the data that the paper used, with a budget that means something."""
-        mine = [one for one in self.ours if self.number and one.outcome.get("pair") == self.number.pair]
-        return tuple(one for one in mine if one.profile != SMOKE)
+        return tuple(
+            one
+            for one in self.ours
+            if one.outcome and one.profile != SMOKE and one.data == _own_data(self.number, one.profile)
+        )
 
     @property
     def state(self) -> str:
@@ -255,6 +251,15 @@ def _asked(number: Number) -> tuple[str, Row] | None:
     return next(found, None)
 
 
+def _own_data(number: Number, profile: str) -> str | None:
+    """What a number's training learns from and is scored on with the paper's own data; None if nothing trains it."""
+    asked = _asked(number)
+    if asked is None:
+        return None
+    name, row = asked
+    return data_title(data_asked(row, Lab(profile, number.pair, paper=name.partition(".")[0])))
+
+
 def _ours(number: Number, recorded: list[dict], local: list[dict]) -> Iterator[Ours]:
     if number.measure in ("params", "macs"):
         yield _cost(number)
@@ -264,13 +269,13 @@ def _ours(number: Number, recorded: list[dict], local: list[dict]) -> Iterator[O
     found: dict[tuple, tuple[str, dict, dict]] = {}
     for state, outcomes in ((LOCAL, local), (RECORDED, recorded)):  # the later takes the earlier's place
         for sweep, name in reversed(number.reproduced_by):
-            for outcome in outcomes:
-                for row in outcome["rows"]:
+            for outcome in sorted(outcomes, key=lambda one: one["pair"] == number.pair):
+                for row in rows_of(outcome):
                     if (outcome["sweep"], row["name"]) == (sweep, name):
-                        budget = (outcome["pair"], outcome["profile"], *outcome["size"])
+                        budget = (row["data"], outcome["profile"], *row["size"])
                         found[budget] = (state, outcome, row)
     order = {name: place for place, name in enumerate(PAIRS)}
-    for budget in sorted(found, key=lambda key: (order.get(key[0], len(order)), *key[2:])):
+    for budget in sorted(found, key=lambda key: (order.get(found[key][1]["pair"], len(order)), key[0], *key[2:])):
         ours = _measured(number, *found[budget])
         if ours is not None:
             yield ours
@@ -283,14 +288,14 @@ def _measured(number: Number, state: str, outcome: dict, row: dict) -> Ours | No
         return None
     return Ours(
         state=state,
-        data=outcome["data"],
+        data=row["data"],
         unit=number.unit,
         values=tuple(scale * value for value in values),
         seeds=tuple(outcome["seeds"]),
         selection=_SELECTION.get(number.measure, "after the last step"),
         classes=classes,
         iou={name: scale * _mean(of_seeds) for name, of_seeds in row["iou"].items()},
-        outcome={**outcome, "steps": row.get("steps", outcome["steps"]), "rows": ()},
+        outcome={**outcome, "steps": row["steps"], "size": row["size"], "rows": [row]},
     )
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import labkit
+from labkit.data.formats import NAMED
 from labkit.errors import LabError
 from labkit.files import read_json, write_json
-from labkit.profiles import pair_named
+from labkit.profiles import Pair, divided, pair_named, profile_named
 from labkit.report.tables import Noted, Words
+from labkit.training.method import LABELLED_TARGET, SOURCE, TARGET
 
 if TYPE_CHECKING:
     import pandas
+
+    from labkit.training.runs import Run
 
 _HOME = Path(labkit.__file__).parent
 RESULTS = _HOME / "recorded" if (_HOME / "recorded").is_dir() else _HOME.parent / "results"
@@ -23,26 +29,109 @@ RESULTS = _HOME / "recorded" if (_HOME / "recorded").is_dir() else _HOME.parent 
 _NEEDED = {"pair", "data", "profile", "size", "steps", "seeds", "report", "rows", "environment"}
 
 
+def measured_row(title: str, runs: Sequence[Run]) -> dict[str, Any]:
+    """A row of an outcome: what the runs of one experiment gave, in the order of their seeds."""
+    description, results, scores = runs[0].description, [run.result for run in runs], [run.scores for run in runs]
+    return {
+        "name": title,
+        "model": description["model"]["name"],
+        "method": description["method"]["name"],
+        "miou": [score.miou for score in scores],
+        "miou_best": [result["miou_target_best"] for result in results],
+        "best_step": [(result.get("best") or {}).get("step") for result in results],
+        "iou": {name: [_null(score.iou[name]) for score in scores] for name in scores[0].iou},
+        "steps": results[0]["steps"],
+        "size": description["report"]["size"],
+        "data": data_title(description),
+        "seconds": [result.get("seconds") for result in results],
+        "runs": [run.name for run in runs],
+    }
+
+
+def outcome_of(
+    sweep: str, pair: str, profile: str, data: str, rows: Sequence[dict[str, Any]], runs: Sequence[Sequence[Run]]
+) -> dict[str, Any]:
+    """The outcome of a sweep as plain JSON.
+
+    Args:
+        sweep, pair, profile: names.
+        data: of the whole sweep, in words.
+        rows: each of :func:`measured_row`, perhaps with more about it.
+        runs: of every row, in the order of their seeds.
+    """
+    first = runs[0][0]
+    report, environments = first.description["report"], [run.result["environment"] for of in runs for run in of]
+    return {
+        "sweep": sweep,
+        "pair": pair,
+        "data": data,
+        "profile": profile,
+        "size": _shared([row["size"] for row in rows]),
+        "steps": _shared([row["steps"] for row in rows]),
+        "seeds": [run.description["seed"] for run in runs[0]],
+        "report": {
+            "data": report["name"],
+            "split": report["split"],
+            "images": first.scores.images,
+            "evaluation": first.scores.evaluation,
+        },
+        "selection": "last checkpoint; best is selected on target validation labels",
+        "rows": list(rows),
+        "environment": _summary(environments),
+    }
+
+
+def _shared(values: Sequence[Any]) -> Any:
+    """The value that all are, or None."""
+    return values[0] if all(value == values[0] for value in values) else None
+
+
+def _summary(environments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all runs share; where they differ, all the different values, as text."""
+    values = {key: [env.get(key) for env in environments] for key in environments[0]}
+    return {
+        key: found[0] if all(value == found[0] for value in found) else " / ".join(sorted(set(map(str, found))))
+        for key, found in values.items()
+    }
+
+
+def _null(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
 def record(outcome: dict[str, Any], folder: Path) -> Path:
-    """Write a sweep's outcome under ``folder``; one file for each sweep, pair and profile.
+    """Write a sweep's outcome under ``folder``; one file for each sweep, pair, profile, and data if not the pair's own.
 
     Raises:
-        LabError: rows that were recorded before would be lost with it.
+        LabError: rows or seeds that were recorded before would be lost with it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{outcome['sweep']}.{outcome['pair']}.{outcome['profile']}.json"
-    before = [row["name"] for row in read_json(path).get("rows", ())] if path.is_file() else []
-    if lost := [name for name in before if name not in {row["name"] for row in outcome["rows"]}]:
-        raise LabError(
-            f"{path} has recorded rows that are not among the new ones: {', '.join(lost)}. "
-            "Record the whole sweep (its finished trainings are found), or these rows into another folder"
-        )
+    path = folder / f"{_file_name(outcome)}.json"
+    before = read_json(path) if path.is_file() else {}
+    for what, recorded, new in (
+        ("rows", [row["name"] for row in before.get("rows", ())], [row["name"] for row in outcome["rows"]]),
+        ("seeds", before.get("seeds", ()), outcome["seeds"]),
+    ):
+        if lost := [str(one) for one in recorded if one not in new]:
+            raise LabError(
+                f"{path} has recorded {what} that are not among the new ones: {', '.join(lost)}. Record the whole "
+                f"sweep with all its seeds (finished trainings are found), or these {what} into another folder"
+            )
     write_json(path, outcome)
     return path
 
 
+def _file_name(outcome: dict[str, Any]) -> str:
+    paper = outcome["sweep"].partition(".")[0]
+    pair = divided(pair_named(outcome["pair"]), profile_named(outcome["profile"]), paper)
+    name = f"{outcome['sweep']}.{outcome['pair']}.{outcome['profile']}"
+    if outcome["data"] == pair_title(pair):
+        return name
+    return f"{name}.{re.sub(r'[^a-z0-9]+', '-', outcome['data'].lower()).strip('-')}"
+
+
 def load_results(name: str, pair: str, profile: str = "mini", folder: Path = RESULTS) -> dict[str, Any] | None:
-    """A recorded sweep, or None if there is none."""
+    """A recorded sweep on the pair's own data, or None if there is none."""
     path = folder / f"{name}.{pair_named(pair).name}.{profile}.json"
     return read_json(path) if path.is_file() else None
 
@@ -66,6 +155,39 @@ def all_results(folder: Path = RESULTS) -> list[dict[str, Any]]:
     return found
 
 
+def data_name(dataset: str) -> str:
+    """What stands beside a number for a data set with a name, as :func:`labkit.data.catalog.open_dataset` knows it."""
+    if dataset in NAMED:
+        return NAMED[dataset].name + NAMED[dataset].note
+    return dataset.replace("minicity-", "MiniCity ")
+
+
+def pair_title(pair: Pair) -> str:
+    """Both data sets of a pair, whole or divided, by the names that stand beside a number."""
+    return f"{data_name(pair.source)} → {data_name(pair.target)}"
+
+
+def data_title(description: Mapping[str, Any]) -> str:
+    """What a training learns from and is scored on, in words, by its description (``data`` and ``report`` of it)."""
+    data, report = description["data"], description["report"]
+    if SOURCE not in data:
+        learned = data[LABELLED_TARGET]
+        return f"{learned['name']}, {learned['split']} → {report['split']}"
+    unlabelled = data.get(TARGET, report)["name"]
+    also = "" if unlabelled == report["name"] else f" with {unlabelled}"
+    return f"{data[SOURCE]['name']}{also} → {report['name']}"
+
+
+def rows_of(outcome: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an outcome, each with the steps, the size and the data of its own.
+
+    Records of before have these of the whole sweep alone; their oracles learnt from the target.
+    """
+    report, whole = outcome["report"], {name: outcome[name] for name in ("steps", "size", "data")}
+    of_target = {"data": f"{report['data']}, train → {report['split']}"}
+    return [{**whole, **(of_target if row.get("method") == "oracle" else {}), **row} for row in outcome["rows"]]
+
+
 def seeds_table(outcome: dict[str, Any]) -> pandas.DataFrame:
     """Mean ± standard deviation over seeds (sample deviation, n − 1), in percent, one row an experiment."""
     import pandas
@@ -76,27 +198,44 @@ def seeds_table(outcome: dict[str, Any]) -> pandas.DataFrame:
         deviation = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
         return f"{100 * np.mean(values):.1f}{deviation}"
 
-    rows = {
+    rows = rows_of(outcome)
+    one_data = len({row["data"] for row in rows}) == 1
+    head = f"mIoU %, {rows[0]['data']}" if one_data else "mIoU %"
+    cells = {
         row["name"]: {
-            f"mIoU %, {outcome['data']}": spread(row["miou"]),
+            head: spread(row["miou"]),
             "best*": spread(row["miou_best"]),
             "single seeds": ", ".join(f"{100 * value:.1f}" for value in row["miou"]),
         }
-        for row in outcome["rows"]
+        | ({} if one_data else {"data": row["data"]})
+        for row in rows
     }
-    return pandas.DataFrame.from_dict(rows, orient="index")
+    return pandas.DataFrame.from_dict(cells, orient="index")
+
+
+def training_text(outcome: dict[str, Any]) -> str:
+    """How and where an outcome's rows were trained and scored, in words without a full stop."""
+    env, report, seeds = outcome["environment"], outcome["report"], outcome["seeds"]
+    return (
+        f"profile {outcome['profile']}, {_lengths(rows_of(outcome))}, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}; "
+        f"scored on {report['images']} pictures of {report['data']} {report['split']}; "
+        f"{env['hardware']} ({env['precision']}), commit {env['commit']}, {env['date']}"
+    )
+
+
+def _lengths(rows: Iterable[dict[str, Any]]) -> str:
+    """Steps and sizes; with the rows' names where they are not all the same."""
+    same: dict[str, list[str]] = {}
+    for row in rows:
+        height, width = row["size"]
+        same.setdefault(f"{row['steps']} steps at {height}×{width}", []).append(row["name"])
+    return next(iter(same)) if len(same) == 1 else ", ".join(f"{one} ({', '.join(of)})" for one, of in same.items())
 
 
 def provenance(outcome: dict[str, Any]) -> str:
     """Where a recorded sweep comes from, in a sentence."""
-    env, report = outcome["environment"], outcome["report"]
-    height, width = outcome["size"]
-    seeds = ", ".join(map(str, outcome["seeds"]))
-    return (
-        f"Recorded {env['date']} on {env['hardware']} ({env['precision']}), commit {env['commit']}: profile "
-        f"{outcome['profile']}, {outcome['steps']} steps at {height}×{width}, seeds {seeds}; "
-        f"scored on {report['images']} pictures of {report['data']} {report['split']}. *Best: {outcome['selection']}."
-    )
+    return f"Recorded: {training_text(outcome)}. *Best: {outcome['selection']}."
 
 
 def recorded_seeds(name: str, pair: str, profile: str = "mini"):
