@@ -14,7 +14,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def pixel_gradients(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
-    """How hard a loss pulls at each pixel: Σ_c |∂L/∂z_c|, float ``(N, H, W)``; 0 on ignored pixels."""
+    """How hard a loss pulls at each pixel: Σ_c ``|∂L/∂z_c|``, float ``(N, H, W)``; 0 on ignored pixels."""
     free = logits.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(free, labels), free)
     return gradient.abs().sum(dim=1)

@@ -39,7 +39,7 @@ def focal_of(surprise: np.ndarray, gamma: float) -> np.ndarray:
 
 
 def focal_slope(p: np.ndarray, gamma: float) -> np.ndarray:
-    """|∂L/∂z|: how strongly a pixel's focal loss pulls at the logit z of its true class, by that class's probability p.
+    """How strongly a pixel's focal loss pulls at the logit z of its true class, by the probability p of that class.
 
     .. math:: \\left| \\frac{\\partial L}{\\partial z} \\right| = (1 - p)^\\gamma (1 - p - \\gamma\\, p \\log p)
 
