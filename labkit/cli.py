@@ -188,8 +188,7 @@ def make(folder: Path, style: str, file_format: str, count: int, size: tuple[int
 def check(folder: Path, dataset: str | None):
     """Check every pair of FOLDER: both files there and readable, of one size, with known ids only.
 
-    Everything is looked at; each fault is listed with its file. Exit code 1 if there was one, but for pairs with a
-    fault that is known of the published data set itself: trainings leave them out.
+    Everything is looked at; each fault is listed with its file. Exit code 1 if there was one.
 
     \b
       labkit data check data/camvid
@@ -202,11 +201,9 @@ def check(folder: Path, dataset: str | None):
         "pairs": report.pairs,
         "ok": report.ok,
         "bad": [{"file": problem.file, "reason": problem.reason} for problem in report.bad],
-        "left_out": [{"file": problem.file, "reason": problem.reason} for problem in report.left_out],
     }
-    lines = [f"{problem.file}: {problem.reason}" for problem in report.bad + report.left_out]
-    left_out = f", {len(report.left_out)} are left out" if report.left_out else ""
-    lines.append(f"{report.dataset or folder}: {report.ok} of {report.pairs} pairs are fine{left_out}")
+    lines = [f"{problem.file}: {problem.reason}" for problem in report.bad]
+    lines.append(f"{report.dataset or folder}: {report.ok} of {report.pairs} pairs are fine")
     return value, "\n".join(lines), 0 if report.clean else 1
 
 

@@ -227,7 +227,7 @@ def test_data_make_and_check(tmp_path, style, file_format, folder):
     pictures = list((made / folder).iterdir())
     assert len(pictures) == (1 if file_format == "cityscapes" else 5)
     assert Image.open(pictures[0]).size == (64, 32)
-    assert answer("data", "check", made) == {"dataset": file_format, "pairs": 5, "ok": 5, "bad": [], "left_out": []}
+    assert answer("data", "check", made) == {"dataset": file_format, "pairs": 5, "ok": 5, "bad": []}
     text = labkit("data", "check", made, "--dataset", file_format)
     assert (text.exit_code, text.stdout) == (0, f"{file_format}: 5 of 5 pairs are fine\n")
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*.png")}
@@ -288,7 +288,7 @@ def test_data_check_of_what_is_no_such_data_set(tmp_path):
 def test_data_check_of_the_photographs(camvid):
     value = answer("data", "check", camvid / "camvid")
     pictures = sum(len(list((camvid / "camvid" / split).glob("*.png"))) for split in ("train", "val", "test"))
-    expected = {"dataset": "camvid", "pairs": pictures, "ok": pictures, "bad": [], "left_out": []}
+    expected = {"dataset": "camvid", "pairs": pictures, "ok": pictures, "bad": []}
     assert value == expected and pictures > 100
 
 

@@ -95,7 +95,7 @@ def test_a_result_table_names_its_data(outcome):
     runs = report.source_only_and_oracle(lab)
     shown = report.result_table(runs, lab)
     assert list(shown.table.index) == ["source only", "oracle"]
-    assert shown.table.columns[0] == "mIoU %, MiniCity game → MiniCity real"
+    assert shown.table.columns[0] == "mIoU %, MiniCity real"
     assert "6 pictures of MiniCity real (split test) at 48×96" in shown.note and shown.note in shown._repr_html_()
     assert report.prediction_figure(lab, runs, pictures=1) is not None
 

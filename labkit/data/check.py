@@ -42,18 +42,16 @@ class CheckReport:
         pairs: number of pairs of which at least one half is there.
         ok: number of pairs without a problem.
         bad: the problems, in the order of the files.
-        left_out: pairs with a fault that the publishers' own archives have; trainings leave them out.
     """
 
     dataset: str | None
     pairs: int = 0
     ok: int = 0
     bad: list[Problem] = field(default_factory=list)
-    left_out: list[Problem] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        """Whether there is something to train on, and all of it is in order, or left out for a known fault."""
+        """Whether there is something to train on, and all of it is in order."""
         return self.ok > 0 and not self.bad
 
 
@@ -97,10 +95,9 @@ def check(
     if not places and not report.bad:
         report.bad.append(Problem(str(root), f"holds no pictures; expected {reader.layout}"))
     for done, image in enumerate(sorted(places), 1):
-        bad, left_out = _check_pair(reader, *places[image])
+        bad = _check_pair(reader, *places[image])
         report.bad += bad
-        report.left_out += left_out
-        report.ok += not (bad or left_out)
+        report.ok += not bad
         if progress is not None:
             progress(done, len(places))
     return report
@@ -131,8 +128,7 @@ def _check_places(reader: type[PairedDataset], root: Path) -> Iterator[Problem]:
         )
 
 
-def _check_pair(reader: type[PairedDataset], split: str, pair: Pair) -> tuple[list[Problem], list[Problem]]:
-    """What is wrong with a pair, and what is known to be and leaves it out."""
+def _check_pair(reader: type[PairedDataset], split: str, pair: Pair) -> list[Problem]:
     shapes, bad = {}, []
     for kind, file in pair.files.items():
         try:
@@ -145,10 +141,10 @@ def _check_pair(reader: type[PairedDataset], split: str, pair: Pair) -> tuple[li
             shapes[kind] = read_image(file).shape[:2] if kind == "image" else _check_ids(reader, split, file)
         except BadFileError as error:
             bad.append(Problem(str(error.file), error.reason))
-    if len(set(shapes.values())) < 2:
-        return bad, []
-    unequal = Problem(str(pair.label), size_reason(shapes["label map"], shapes["image"], reader.unequal_sizes))
-    return ([], [unequal]) if reader.unequal_sizes else ([unequal], [])
+    if len(set(shapes.values())) == 2:
+        reason = size_reason(shapes["label map"], shapes["image"], reader.unequal_sizes)
+        bad.append(Problem(str(pair.label), reason))
+    return bad
 
 
 def _check_ids(reader: type[PairedDataset], split: str, file: Path) -> tuple[int, ...]:

@@ -78,7 +78,8 @@ class GTA5(PairedDataset):
     ids: ClassVar[dict[int, int]] = {**{i: t for i, t in CITYSCAPES_IDS.items() if i >= 0}, 34: IGNORE}
     layout = "images/00001.png … with labels/00001.png …"
     unequal_sizes = (
-        "the publishers' own archives hold some sixty such pairs, and trainings leave them out: nothing has to be done"
+        "the publishers' own archives hold some sixty such pairs, which trainings leave out: if this is their file, "
+        "nothing has to be done, else replace the pair from the original"
     )
     source = "download its ten image and ten label archives from download.visinf.tu-darmstadt.de/data/from_games"
 

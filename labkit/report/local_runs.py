@@ -15,7 +15,7 @@ from labkit.lab import Lab
 from labkit.methods.registry import METHODS, create_method, method_class
 from labkit.papers.recipes import Field
 from labkit.profiles import PAIRS, PROFILES, divided
-from labkit.report.results import data_name, data_title, outcome_of, measured_row
+from labkit.report.results import data_name, data_title, measured_row, outcome_of
 from labkit.report.sweeps import HOW, SWEEPS, Row, resolve
 from labkit.training.method import SOURCE, TARGET
 from labkit.training.recipe import Recipe

@@ -62,7 +62,7 @@ def result_table(runs: Mapping[str, Run], lab: Lab) -> Noted | Words:
         result = run.result
         best = result["miou_target_best"]
         rows[title] = {
-            f"mIoU %, {lab.pair.title}": f"{100 * result['miou_target']:.1f}",
+            f"mIoU %, {lab.target().name}": f"{100 * result['miou_target']:.1f}",
             "best*": "–" if best is None else f"{100 * best:.1f}",
             "steps": result["steps"],
             "minutes": f"{result['seconds'] / 60:.1f}",
