@@ -22,7 +22,7 @@ from labkit.methods.registry import METHODS, create_method, method_class
 from labkit.models.registry import MODELS
 from labkit.papers.recipes import Field, recipe, stage_of
 from labkit.profiles import PAPER
-from labkit.report.results import data_title
+from labkit.report.results import measured_row, outcome_of
 from labkit.report.sweep_tables import SWEEPS, Row, Sweep
 from labkit.training.experiment import VALIDATION_MIOU, Experiment
 from labkit.training.recipe import Recipe
@@ -235,59 +235,26 @@ def sweep(
             + (f"Rows that can be trained: {'; '.join(able)}" if able else "No row can be trained")
         )
     opened = [experiment_of(row, lab) for row in chosen]  # all data and settings are checked before the first step
-    outcomes, environments = [], []
+    outcomes, trained = [], []
     for row, experiment in zip(chosen, opened, strict=True):
         runs = [_train(row, lab, seed) for seed in seeds]
-        scores = [run.scores for run in runs]
-        environments += [run.result["environment"] for run in runs]
-        outcomes.append(
-            {
-                "name": row.name,
-                "experiment": list(row.experiment),
-                "model": row.model,
-                "method": row.method,
-                "settings": values_of(row, lab),
-                "miou": [score.miou for score in scores],
-                "miou_best": [run.result["miou_target_best"] for run in runs],
-                "best_step": [(run.result["best"] or {}).get("step") for run in runs],
-                "iou": {c: [_null(score.iou[c]) for score in scores] for c in scores[0].iou},
-                "steps": runs[0].result["steps"],
-                "size": runs[0].description["report"]["size"],
-                "data": data_title(runs[0].description),
-                "seconds": [run.result["seconds"] for run in runs],
-                "curves": [_curves(run) for run in runs],
-                "runs": [run.name for run in runs],
-            }
-        )
+        outcome = measured_row(row.name, runs) | {
+            "experiment": list(row.experiment),
+            "settings": values_of(row, lab),
+            "curves": [_curves(run) for run in runs],
+        }
         if pictures is not None:
             label = f"{name}.{lab.pair.name}.{profile}/{SWEEPS[name].rows.index(row) + 1:02}"
-            outcomes[-1]["pictures"] = _write_pictures(runs[0], experiment.report, pictures, label, lab)
-    report = opened[0].report
-    return {
-        "sweep": name,
-        "pair": lab.pair.name,
-        "data": _data(lab),
-        "profile": profile,
-        "size": _shared(row["size"] for row in outcomes),
-        "steps": _shared(row["steps"] for row in outcomes),
-        "seeds": seeds,
-        "report": {"data": report.name, "split": report.split, "images": len(report), "evaluation": report.evaluation},
-        "selection": "last checkpoint; best is selected on target validation labels",
-        "rows": outcomes,
-        "environment": _summary(environments),
-    }
+            outcome["pictures"] = _write_pictures(runs[0], experiment.report, pictures, label, lab)
+        outcomes.append(outcome)
+        trained.append(runs)
+    return outcome_of(name, lab.pair.name, profile, _data(lab), outcomes, trained)
 
 
 def _data(lab: Lab) -> str:
     """Both domains by the names of the data that were opened: MiniCity written as GTA5 is not GTA5."""
     source = lab.source().name if lab.has(lab.pair.source) else lab.pair.title.partition(" → ")[0]
     return f"{source} → {lab.target().name}"
-
-
-def _shared(values: Iterable[Any]) -> Any:
-    """The value that all are, or None."""
-    first, *others = values
-    return first if all(value == first for value in others) else None
 
 
 def values_of(row: Row, lab: Lab) -> dict[str, Any]:
@@ -330,15 +297,6 @@ def _curves(run: Run) -> dict[str, list[float | None]]:
     curves = table.loc[evaluated, ["step", VALIDATION_MIOU]].reset_index(drop=True)
     curves = curves.join(table.filter(like="loss/").groupby(since).mean())
     return {name: [_null(round(value, 5)) for value in column.tolist()] for name, column in curves.items()}
-
-
-def _summary(environments: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all runs share; where they differ, all the different values, as text."""
-    values = {key: [env.get(key) for env in environments] for key in environments[0]}
-    return {
-        key: found[0] if all(value == found[0] for value in found) else " / ".join(sorted(set(map(str, found))))
-        for key, found in values.items()
-    }
 
 
 def _null(value: float) -> float | None:
