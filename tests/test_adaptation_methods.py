@@ -183,8 +183,8 @@ def running(training):
 def test_weight_zero_is_source_only_but_for_batch_norm(squares):
     """The trap: λ = 0 with target forwards."""
     plain = exhaust(trainer(squares, SourceOnly()))
-    leaking = exhaust(trainer(squares, Adversarial(weight=0.0)))
-    closed = exhaust(trainer(squares, Adversarial(weight=0.0, target_statistics=False)))
+    leaking = exhaust(trainer(squares, Adversarial(lambda_adv=0.0)))
+    closed = exhaust(trainer(squares, Adversarial(lambda_adv=0.0, target_statistics=False)))
     for training in (leaking, closed):
         assert torch.equal(parameters(training), parameters(plain))
     assert all(torch.equal(a, b) for a, b in zip(running(closed), running(plain), strict=True))

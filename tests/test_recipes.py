@@ -111,7 +111,7 @@ def test_the_combination_that_baitan_leaves_out_is_ours():
 
 def test_baitan_table4():
     printed = BAITAN | {
-        "weight": 0.001,  # §4.5: λ_adv
+        "lambda_adv": 0.001,  # §4.5: λ_adv
         "jitter": 0.5,  # §4.5: Gaussian blur + colour jitter
         "blur": 0.5,
         "discriminator_optimizer": "adam",  # §4.5

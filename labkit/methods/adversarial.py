@@ -32,7 +32,7 @@ class Adversarial(SourceOnly):
     AdaptSegNet's: Adam, 1e-4, (0.9, 0.99).
 
     Attributes:
-        weight: λ_adv. With 0 the target still passes through the network: see ``target_statistics``.
+        lambda_adv: λ_adv. With 0 the target still passes through the network: see ``target_statistics``.
         discriminator_learning_rate: of Adam, at the beginning; it follows the segmenter's schedule.
         target_statistics: whether target pictures move the running statistics of batch norm, as they do in the
             published code. Switched off, and with λ_adv = 0, this is source-only training.
@@ -42,7 +42,7 @@ class Adversarial(SourceOnly):
     streams: ClassVar[tuple[str, ...]] = (SOURCE, TARGET)
     batch_norm: ClassVar[str] = "each batch by itself; running statistics of source and target pictures in turn"
 
-    weight: float = setting(0.001, 0)
+    lambda_adv: float = setting(0.001, 0)
     discriminator_learning_rate: float = setting(1e-4, 0)
     target_statistics: bool = True
 
@@ -56,7 +56,7 @@ class Adversarial(SourceOnly):
 
     def levels(self, output: SegmentationOutput) -> dict[str, tuple[Tensor, float]]:
         """What is judged: for each discriminator the logits and their λ."""
-        return {"discriminator": (output.logits, self.weight)}
+        return {"discriminator": (output.logits, self.lambda_adv)}
 
     def maps(self, logits: Tensor) -> Tensor:
         """What a discriminator sees of logits: probabilities, the same shape."""
@@ -94,12 +94,12 @@ class MultiLevelAdversarial(Adversarial):
     With BiSeNet that is the head on its deepest features (1/32).
 
     Attributes:
-        auxiliary_weight: λ_adv of the auxiliary level.
+        lambda_auxiliary: λ_adv of the auxiliary level.
     """
 
     name: ClassVar[str] = "adversarial-multilevel"
 
-    auxiliary_weight: float = setting(0.0002, 0)
+    lambda_auxiliary: float = setting(0.0002, 0)
 
     def build(self, model: nn.Module) -> dict[str, nn.Module]:
         """Two discriminators."""
@@ -115,8 +115,8 @@ class MultiLevelAdversarial(Adversarial):
                 f"{self.name} judges an auxiliary head, and this network has none; use bisenet, or method adversarial"
             )
         return {
-            "discriminator": (output.logits, self.weight),
-            "discriminator-auxiliary": (output.auxiliary[-1], self.auxiliary_weight),
+            "discriminator": (output.logits, self.lambda_adv),
+            "discriminator-auxiliary": (output.auxiliary[-1], self.lambda_auxiliary),
         }
 
 

@@ -125,15 +125,15 @@ _BAITAN = {
     ),
     "table4": Sweep(
         GTA5,
-        (Row("adversarial", "bisenet", "adversarial", ("A6",), keeps=("weight", "jitter", "blur")),),
+        (Row("adversarial", "bisenet", "adversarial", ("A6",), keeps=("lambda_adv", "jitter", "blur")),),
     ),
     "adversarial": Sweep(
         GTA5,
         (
             _compared("source only", "source-only"),
             _compared("adaptive batch norm", "adabn"),
-            _compared("λ = 0, target moves batch norm", "adversarial", weight=0.0),
-            _compared("λ = 0, target does not", "adversarial", weight=0.0, target_statistics=False),
+            _compared("λ = 0, target moves batch norm", "adversarial", lambda_adv=0.0),
+            _compared("λ = 0, target does not", "adversarial", lambda_adv=0.0, target_statistics=False),
             _compared("adversarial", "adversarial"),
             _compared("adversarial, target does not move batch norm", "adversarial", target_statistics=False),
             _compared("adversarial, two levels", "adversarial-multilevel"),
