@@ -67,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar=("NAME", "VALUE"),
         help="a further notebook parameter, for example -p seed 1",
     )
-    parser.add_argument("--jobs", type=int, help="notebooks at the same time (default: 2; on a GPU 1)")
+    parser.add_argument("--jobs", type=int, help="notebooks at the same time (default: 2 in smoke, else 1)")
     parser.add_argument(
         "--cell-timeout",
         type=int,

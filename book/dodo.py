@@ -62,8 +62,8 @@ class Book:
 
     @property
     def parallel(self) -> int:
-        """Notebooks executed at the same time: two on a CPU; one where they would share a GPU."""
-        wanted = self.jobs or (1 if self.profile in ("gpu", "paper") else 2)
+        """Notebooks executed at the same time: two in smoke; one where it mostly trains, and wants the whole machine."""
+        wanted = self.jobs or (2 if self.profile == "smoke" else 1)
         return max(1, min(wanted, len(self.notebooks), os.cpu_count() or 1))
 
     @property
@@ -72,8 +72,7 @@ class Book:
         environment = dict(os.environ)
         environment["LABKIT_EXECUTED"] = str(self.executed)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(self.root), os.environ.get("PYTHONPATH")]))
-        if self.parallel > 1 and len(self.notebooks) > 2 * self.parallel:
-            # With few notebooks one of them runs alone most of the time, and wants all cores.
+        if self.parallel > 1:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self.parallel)))
         return environment
 

@@ -293,7 +293,7 @@ class TestGraph:
 
     @pytest.mark.parametrize(
         ("count", "profile", "cores", "expected"),
-        [(1, "mini", 2, 1), (10, "mini", 2, 2), (10, "mini", 1, 1), (10, "gpu", 16, 1)],
+        [(1, "smoke", 2, 1), (10, "smoke", 2, 2), (10, "smoke", 1, 1), (10, "mini", 2, 1), (10, "gpu", 16, 1)],
     )
     def test_notebooks_at_once(self, monkeypatch, count, profile, cores, expected):
         import dodo
