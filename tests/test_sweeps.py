@@ -308,7 +308,7 @@ def test_the_comparison_of_adversarial_trainings_shares_those_of_the_tables():
     assert described["adversarial"] == sweeps.experiment_of(table4, lab).describe()
     recipes, methods = ([d[part] for d in described.values()] for part in ("recipe", "method"))
     assert {(recipe["flip"], recipe["jitter"], recipe["blur"]) for recipe in recipes} == {(0.0, 0.5, 0.5)}
-    assert [method["lambda_adv"] for method in methods if "lambda_adv" in method] == [0.0, 0.0, 0.001, 0.001, 0.001, 0.001]
+    assert [m["lambda_adv"] for m in methods if "lambda_adv" in m] == [0.0, 0.0, 0.001, 0.001, 0.001, 0.001]
     paper = sweeps._lab("baitan2025.adversarial", "minicity", "paper")
     assert not [absent for row in rows.values() for absent in sweeps.missing(row, paper)]
 
