@@ -62,7 +62,7 @@ class Book:
 
     @property
     def parallel(self) -> int:
-        """Notebooks executed at the same time: two in smoke; else one, which mostly trains and wants the whole machine."""
+        """Notebooks executed at once: two in smoke; else one, which mostly trains, with the whole machine to itself."""
         wanted = self.jobs or (2 if self.profile == "smoke" else 1)
         return max(1, min(wanted, len(self.notebooks), os.cpu_count() or 1))
 
