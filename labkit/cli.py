@@ -45,6 +45,7 @@ FOLDER = click.Path(path_type=Path)
 COUNT = click.IntRange(1)
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 INTERRUPTED = 130
+BUDGETS = "smoke (seconds: does it run?), mini (minutes on a laptop), scratch, gpu or paper; mini-900: 900 steps"
 
 
 class _Commands(click.Group):
@@ -285,7 +286,7 @@ def cache(dataset: str, out: Path | None, size: tuple[int, int], jobs: int | Non
     "--profile",
     default="mini",
     metavar="NAME",
-    help="The budget: smoke (seconds, only to see that it runs), mini (minutes on a laptop), gpu, paper.",
+    help=f"The budget: {BUDGETS}.",
 )
 @click.option(
     "--paper",
@@ -393,14 +394,14 @@ def _log_stage(paper: str, method: str) -> None:
     log.info("The recipe is %s's, stage %s: %s", paper, stage, stages(paper)[stage])
 
 
-@main.command(short_help="Train a published table's experiments over seeds.")
-@click.argument("name", metavar="PAPER.TABLE")
+@main.command(short_help="Train published tables' experiments over seeds.")
+@click.argument("names", metavar="PAPER.TABLE…", nargs=-1, required=True)
 @click.option(
     "--pair",
     metavar="NAME",
     help="Pair of domains, source to target.  [default: minicity; with --profile paper the published one]",
 )
-@click.option("--profile", default="mini", show_default=True, help="Budget: smoke, mini, gpu or paper.")
+@click.option("--profile", default="mini", show_default=True, help=f"Budget: {BUDGETS}.")
 @click.option("--seeds", default="0,1,2", show_default=True, metavar="N,N,…", help="One training each.")
 @click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row, recorded alone; may be repeated.")
 @click.option(
@@ -414,11 +415,12 @@ def _log_stage(paper: str, method: str) -> None:
     metavar="KEY=VALUE",
     help="How it is computed: precision, accumulate or evaluate_every; may be given several times.",
 )
+@click.option("--jobs", type=COUNT, default=1, show_default=True, metavar="N", help="Trainings at a time (Linux).")
 @click.option("--device", type=DEVICE, default="auto", help="Where to compute; auto takes the fastest.")
 @_runs_option
 @_json_option
-def sweep(name, pair, profile, seeds, rows, folder, dry_run, assignments, device, runs):
-    """Train every experiment of a published table with every seed; finished trainings are found.
+def sweep(names, pair, profile, seeds, rows, folder, dry_run, assignments, jobs, device, runs):
+    """Train every experiment of published tables with every seed; finished trainings are found.
 
     An interrupted sweep goes on where it stopped. What --record writes under results/ is what the book shows.
     --dry-run needs no data: it shows every field with its section in the paper, or that it is ours, and why.
@@ -426,6 +428,7 @@ def sweep(name, pair, profile, seeds, rows, folder, dry_run, assignments, device
     \b
       labkit sweep baitan2025.table2 --profile smoke --seeds 0
       labkit sweep baitan2025.table2 --pair minicity-camvid --record results
+      labkit sweep baitan2025.table3 baitan2025.table4 --profile scratch --jobs 8 --record results
       labkit sweep yan2022.table1 --pair synthia-cityscapes --profile paper --dry-run
     """
     from labkit import report
@@ -438,13 +441,26 @@ def sweep(name, pair, profile, seeds, rows, folder, dry_run, assignments, device
     if len(set(numbers)) < len(numbers):
         raise click.UsageError(f"--seeds {seeds!r}: a seed twice is one training; write each once")
     how = _assignments(assignments)
-    pair = pair or (sweep_named(name).pair if profile == PAPER else "minicity")
+    pairs = {name: pair or (sweep_named(name).pair if profile == PAPER else "minicity") for name in names}
     if dry_run:
-        planned = report.plan_sweep(name, pair, profile, numbers, rows, how)
-        return planned, report.plan_text(planned), 0
-    outcome = report.sweep(name, pair, profile, numbers, rows=rows, how=how, pictures=folder, runs=runs, device=device)
-    written = f"\nrecorded in {report.record(outcome, folder)}" if folder else ""
-    return outcome, f"{report.seeds_table(outcome).to_string()}\n{report.provenance(outcome)}{written}", 0
+        planned = [report.plan_sweep(name, pairs[name], profile, numbers, rows, how) for name in pairs]
+        return _one_or_all(planned), "\n\n".join(map(report.plan_text, planned)), 0
+    if jobs > 1:
+        report.train_ahead(pairs, profile, numbers, jobs=jobs, rows=rows, how=how, runs=runs, device=device)
+    outcomes, texts = [], []
+    for name in pairs:
+        outcome = report.sweep(
+            name, pairs[name], profile, numbers, rows=rows, how=how, pictures=folder, runs=runs, device=device
+        )
+        written = f"\nrecorded in {report.record(outcome, folder)}" if folder else ""
+        outcomes.append(outcome)
+        texts.append(f"{report.seeds_table(outcome).to_string()}\n{report.provenance(outcome)}{written}")
+    return _one_or_all(outcomes), "\n\n".join(texts), 0
+
+
+def _one_or_all(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON of one sweep, or of several under the key ``sweeps``."""
+    return outcomes[0] if len(outcomes) == 1 else {"sweeps": outcomes}
 
 
 @main.command(short_help="Score a run on a data set.")

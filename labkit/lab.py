@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ class Lab:
     """A budget, a pair of domains and a seed.
 
     Args:
-        profile: a key of :data:`labkit.profiles.PROFILES`.
+        profile: a key of :data:`labkit.profiles.PROFILES`, perhaps with a number of steps, as in ``mini-900``.
         pair: a key of :data:`labkit.profiles.PAIRS`, or a pair of one's own.
         seed: of every training that is asked for here.
         paper: whose recipes the profile ``paper`` follows, a key of :data:`labkit.papers.PAPERS`; without meaning in
@@ -98,6 +99,14 @@ class Lab:
         self.data = data_root() if data is None else Path(data)
         self.unlabelled, self.device, self.workers = unlabelled, device, workers
         self._opened: dict[tuple[str, str, tuple[int, int]], SegmentationDataset] = {}
+
+    def after(self, paper: str) -> Lab:
+        """The same lab after another paper's recipes; both keep the same pictures in memory."""
+        other = copy.copy(self)
+        stages(paper)  # raises
+        other.paper = paper
+        other.pair = divided(pair_named(self.pair.name), self.profile, paper)
+        return other
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -147,6 +156,12 @@ class Lab:
         The lab's ``unlabelled`` goes before ``named``, which is the recipe's.
         """
         return self._open(self.unlabelled or named or self.pair.target, "train", size or self.size)
+
+    def read_ahead(self, processes: int) -> None:
+        """Read what was opened so far and is kept in memory, with several processes at once (Linux alone)."""
+        for dataset in self._opened.values():
+            if isinstance(dataset, InMemory):
+                dataset.fill(processes)
 
     @property
     def report_split(self) -> str:

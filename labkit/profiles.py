@@ -74,6 +74,18 @@ PROFILES: dict[str, Profile] = {
             checkpoint_every=50,
         ),
         Profile(
+            name="scratch",
+            title="minutes on a data-centre card, a quarter of the papers' pixels, from scratch: nothing to download",
+            height=256,
+            steps=1_000,
+            batch_size=8,
+            weights="none",
+            generated=(1000, 50, 200),
+            evaluate_every=100,
+            checkpoint_every=500,
+            workers=2,
+        ),
+        Profile(
             name="gpu",
             title="hours on one 16 GB card, as on Colab, at a quarter of the papers' pixels",
             height=256,
@@ -132,7 +144,13 @@ PAIRS: dict[str, Pair] = {
 
 
 def profile_named(name: str) -> Profile:
-    """The profile of that name, or an error that lists the known ones."""
+    """The profile of that name, or an error that lists the known ones.
+
+    ``mini-900`` is the profile ``mini`` with trainings of 900 steps; the same for every profile but ``paper``.
+    """
+    base, _, steps = name.rpartition("-")
+    if base in PROFILES and base != PAPER and steps.isdecimal() and int(steps):
+        return replace(PROFILES[base], name=name, steps=int(steps))
     if name not in PROFILES:
         raise UnknownNameError("profile", name, PROFILES)
     return PROFILES[name]

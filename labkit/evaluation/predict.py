@@ -12,6 +12,8 @@ from labkit.data.dataset import Sample, SegmentationDataset
 from labkit.data.transforms import layout, normalize, to_batch, to_device, to_float
 from labkit.evaluation.confusion import confusion_counts
 from labkit.evaluation.scores import Scores
+from labkit.labels import IGNORE
+from labkit.losses.cross_entropy import cross_entropy
 
 
 def evaluate(
@@ -21,13 +23,34 @@ def evaluate(
 
     The counts stay on the device until the end. The model is left in evaluation mode.
     """
+    return evaluate_with_loss(model, dataset, device=device, batch_size=batch_size)[0]
+
+
+def evaluate_with_loss(
+    model: nn.Module, dataset: SegmentationDataset, *, device: torch.device | str = "cpu", batch_size: int = 8
+) -> tuple[Scores, float]:
+    """The scores of :func:`evaluate`, and the mean cross-entropy in nats over every labelled pixel of the data set.
+
+    The loss is the main head's, with γ = 0 whatever the network was trained with (the target curves of baitan2025
+    Fig. 5 and Table 6). Labels count as they stand: where a data set merges classes, as CamVid does, a prediction of
+    the class that was merged away costs loss, but no score.
+    """
     counts: Tensor | None = None
+    losses, pixels = [], []
     for images, labels in _batches(dataset, batch_size, device):
-        batch_counts = confusion_counts(predict_logits(model, images).argmax(dim=1), labels)
+        logits = predict_logits(model, images)
+        batch_counts = confusion_counts(logits.argmax(dim=1), labels)
         counts = batch_counts if counts is None else counts + batch_counts
+        losses.append(cross_entropy(logits, labels.long()))
+        pixels.append((labels != IGNORE).sum())
     if counts is None:
         counts = confusion_counts(torch.empty(0), torch.empty(0))
-    return Scores(counts.cpu().numpy(), len(dataset), dataset.evaluation)
+    loss = np.average(_read(losses), weights=_read(pixels)) if _read(pixels).any() else np.nan
+    return Scores(counts.cpu().numpy(), len(dataset), dataset.evaluation), float(loss)
+
+
+def _read(scalars: list[Tensor]) -> np.ndarray:
+    return torch.stack(scalars).cpu().double().numpy() if scalars else np.zeros(0)
 
 
 @torch.inference_mode()

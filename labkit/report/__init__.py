@@ -14,7 +14,7 @@ from labkit.report.results import load_results, provenance, record, recorded_see
 from labkit.report.rows import train_row, train_rows
 from labkit.report.selections import selection_table
 from labkit.report.source_code import show_source
-from labkit.report.sweeps import SWEEPS, plan_sweep, plan_text, sweep
+from labkit.report.sweeps import SWEEPS, plan_sweep, plan_text, sweep, train_ahead
 from labkit.report.tables import per_class_table, result_table
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "show_source",
     "source_only_and_oracle",
     "sweep",
+    "train_ahead",
     "train_row",
     "train_rows",
 ]

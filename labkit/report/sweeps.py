@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from labkit.models.registry import MODELS
 from labkit.papers.recipes import Field, recipe, stage_of
 from labkit.profiles import PAPER
 from labkit.report.results import measured_row, outcome_of
+from labkit.report.side_by_side import check_jobs, side_by_side
 from labkit.report.sweep_tables import SWEEPS, Row, Sweep
 from labkit.training.experiment import VALIDATION_MIOU, Experiment
 from labkit.training.recipe import Recipe
@@ -226,15 +229,8 @@ def sweep(
         UnknownNameError: no such sweep, row, pair, profile or setting.
         LabError: a row needs something that is not there yet, or data are not there. Nothing has been trained then.
     """
-    lab, chosen = _lab(name, pair, profile, **lab_options), _chosen(name, rows, how)
-    if absent := {row.name: found for row in chosen if (found := missing(row, lab))}:
-        able = [row.name for row in chosen if row.name not in absent]
-        listed = "; ".join(f"{title}: {', '.join(found)}" for title, found in absent.items())
-        raise LabError(
-            f"{name} cannot be trained whole. Not there yet: {listed}. "
-            + (f"Rows that can be trained: {'; '.join(able)}" if able else "No row can be trained")
-        )
-    opened = [experiment_of(row, lab) for row in chosen]  # all data and settings are checked before the first step
+    lab = _lab(name, pair, profile, **lab_options)
+    chosen, opened = _opened(name, lab, rows, how)
     outcomes, trained = [], []
     for row, experiment in zip(chosen, opened, strict=True):
         runs = [_train(row, lab, seed) for seed in seeds]
@@ -249,6 +245,67 @@ def sweep(
         outcomes.append(outcome)
         trained.append(runs)
     return outcome_of(name, lab.pair.name, profile, _data(lab), outcomes, trained)
+
+
+def train_ahead(
+    pairs: Mapping[str, str],
+    profile: str,
+    seeds: list[int],
+    *,
+    jobs: int,
+    rows: Iterable[str] = (),
+    how: Mapping[str, Any] | None = None,
+    **lab_options: Any,
+) -> None:
+    """Train what several sweeps ask for, several trainings at a time; :func:`sweep` finds them afterwards.
+
+    Args:
+        pairs: the pair of each sweep.
+        profile, seeds, rows, how, lab_options: as for :func:`sweep`, for all of them.
+        jobs: trainings at a time, each in a process of its own; they share the pictures in memory.
+
+    Raises:
+        LabError: as :func:`sweep` and :func:`labkit.report.side_by_side.side_by_side`.
+    """
+    check_jobs(jobs)
+    labs: dict[str, Lab] = {}
+    asked: dict[str, tuple[Row, Lab, int]] = {}
+    for name, pair in pairs.items():
+        own = _lab(name, pair, profile, **lab_options)
+        lab = labs.setdefault(pair, own).after(own.paper)
+        for row in _opened(name, lab, rows, how)[0]:
+            for one in _with_starts(row):
+                asked |= {_identity(one, lab, seed): (one, lab, seed) for seed in seeds}
+    for lab in labs.values():
+        lab.read_ahead(jobs)
+    in_order = sorted(asked.values(), key=lambda task: len(_with_starts(task[0])))
+    side_by_side([partial(_train, *task) for task in in_order], jobs)
+
+
+def _opened(
+    name: str, lab: Lab, rows: Iterable[str], how: Mapping[str, Any] | None
+) -> tuple[tuple[Row, ...], list[Experiment]]:
+    """The rows and their trainings: all data and settings are checked before the first step."""
+    chosen = _chosen(name, rows, how)
+    if absent := {row.name: found for row in chosen if (found := missing(row, lab))}:
+        able = [row.name for row in chosen if row.name not in absent]
+        listed = "; ".join(f"{title}: {', '.join(found)}" for title, found in absent.items())
+        raise LabError(
+            f"{name} cannot be trained whole. Not there yet: {listed}. "
+            + (f"Rows that can be trained: {'; '.join(able)}" if able else "No row can be trained")
+        )
+    return chosen, [experiment_of(row, lab) for row in chosen]
+
+
+def _with_starts(row: Row) -> tuple[Row, ...]:
+    """A row after the rows whose weights it begins with, in the order of their trainings."""
+    return (*_with_starts(row.start), row) if row.start else (row,)
+
+
+def _identity(row: Row, lab: Lab, seed: int) -> str:
+    """What tells a training from all others, before its start is trained."""
+    asked = [replace(experiment_of(one, lab), seed=seed).describe() for one in _with_starts(row)]
+    return json.dumps(asked, sort_keys=True)
 
 
 def _data(lab: Lab) -> str:
@@ -288,14 +345,15 @@ def _write_pictures(
 
 
 def _curves(run: Run) -> dict[str, list[float | None]]:
-    """At every evaluation: its step, the validation mIoU, and the losses, each a mean over the steps since the last."""
+    """At every evaluation its step and scores; losses and what was watched as means over the steps since the last."""
     table = run.metrics
     if VALIDATION_MIOU not in table:
         return {}
     evaluated = table[VALIDATION_MIOU].notna()
     since = evaluated.shift(fill_value=False).cumsum()
-    curves = table.loc[evaluated, ["step", VALIDATION_MIOU]].reset_index(drop=True)
-    curves = curves.join(table.filter(like="loss/").groupby(since).mean())
+    once = ["step", *table.filter(like="val/")]
+    curves = table.loc[evaluated, once].reset_index(drop=True)
+    curves = curves.join(table.drop(columns=[*once, "learning_rate"]).groupby(since).mean())
     return {name: [_null(round(value, 5)) for value in column.tolist()] for name, column in curves.items()}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labkit import sources
 from labkit.data.dataset import SegmentationDataset
 from labkit.errors import LabError
-from labkit.evaluation.predict import evaluate
+from labkit.evaluation.predict import evaluate, evaluate_with_loss
 from labkit.files import write_json
 from labkit.labels import NUM_CLASSES
 from labkit.models.registry import create_model, is_named_start, module_of
@@ -22,7 +22,7 @@ from labkit.progress import track
 from labkit.settings import describe
 from labkit.training import checkpoints
 from labkit.training.devices import check_device, make_fabric
-from labkit.training.loop import Trainer
+from labkit.training.loop import Trainer, bare
 from labkit.training.method import Method
 from labkit.training.provenance import environment
 from labkit.training.recipe import Recipe
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VALIDATION_MIOU = "val/miou"
+VALIDATION_MIOU, VALIDATION_LOSS = "val/miou", "val/loss"
 
 DECISIVE_MODULES = (
     "labkit.training.devices",
@@ -212,7 +212,12 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
 def _validator(experiment: Experiment, fabric: Fabric):
     if experiment.validation is None:
         return None
-    return lambda model: {VALIDATION_MIOU: evaluate(model, experiment.validation, device=fabric.device).miou}
+
+    def validate(model) -> dict[str, float]:
+        scores, loss = evaluate_with_loss(model, experiment.validation, device=fabric.device)
+        return {VALIDATION_MIOU: scores.miou, VALIDATION_LOSS: loss}
+
+    return validate
 
 
 def _finish(experiment: Experiment, run: Run, trainer: Trainer, model, best: dict, seconds: float) -> None:
@@ -220,6 +225,8 @@ def _finish(experiment: Experiment, run: Run, trainer: Trainer, model, best: dic
     fabric = trainer.fabric
     run.write_metrics(trainer.metrics)
     run.write_weights(model.state_dict())
+    for name in experiment.method.keeps:
+        run.write_weights(bare(trainer.networks[name]).state_dict(), run.network_file(name).name)
     scores = {}
     if experiment.report is not None:
         scores["last"] = evaluate(model, experiment.report, device=fabric.device)

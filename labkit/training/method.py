@@ -71,6 +71,7 @@ class Method:
         name: the name on the command line.
         streams: which of :data:`STREAMS` a step gets.
         batch_norm: in a sentence, which pictures move the batch-norm statistics.
+        keeps: own networks whose weights a finished run keeps beside the segmenter's, by their names in :meth:`build`.
 
     The loop sets ``model`` (the segmenter) and ``networks`` (what :meth:`build` returned, on the device) before
     the first step; both are called like any module.
@@ -79,6 +80,7 @@ class Method:
     name: ClassVar[str] = ""
     streams: ClassVar[tuple[str, ...]] = (SOURCE,)
     batch_norm: ClassVar[str] = ""
+    keeps: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)

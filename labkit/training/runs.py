@@ -1,8 +1,9 @@
 """The store of runs: plain files in a folder that is named by what was asked for.
 
 A run's folder holds ``description.json`` (the request, complete), ``metrics.csv`` (by step), ``scores.json`` (per-class
-IoU), ``weights.safetensors``, ``best.safetensors`` where a best one was tracked, ``result.json`` (written last: its
-presence means finished), and while it trains ``checkpoints/``.
+IoU), ``weights.safetensors``, ``best.safetensors`` where a best one was tracked, one such file for each further network
+that the method keeps, ``result.json`` (written last: its presence means finished), and while it trains
+``checkpoints/``.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Run:
 
     @property
     def metrics(self) -> pandas.DataFrame:
-        """One row per reading: ``step``, ``learning_rate``, ``loss/…``, and ``val/miou`` where it was evaluated."""
+        """One row per reading: ``step``, ``learning_rate``, ``loss/…``; ``val/miou``, ``val/loss`` where evaluated."""
         import pandas
 
         return pandas.read_csv(self.folder / "metrics.csv")
@@ -172,6 +173,10 @@ class Run:
     def best_file(self, step: int) -> Path:
         """The weights that were the best so far after ``step`` steps, while the training goes on."""
         return self.folder / f"best-{step:08d}.safetensors"
+
+    def network_file(self, name: str) -> Path:
+        """The weights of one of the method's own networks, which it asked to be kept."""
+        return self.folder / f"{name}.safetensors"
 
     def write_weights(self, state: Mapping[str, Tensor], file: str = "weights.safetensors") -> None:
         """Write a network's state as safetensors, on the CPU and contiguous."""
