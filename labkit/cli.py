@@ -570,6 +570,47 @@ def predict(run, images, out, size, which, uncertain, device, runs):
     return {"run": str(found.folder), "images": written, "bad": bad}, "\n".join(lines), 1 if bad else 0
 
 
+@main.command(short_help="Write a data set in the other domain's look.")
+@click.argument("run")
+@click.option("--source", metavar="DATA", required=True, help="What to translate: a data set's name or folder.")
+@click.option("--out", type=FOLDER, required=True, help="Folder to write into, new or begun by the same command.")
+@click.option("--split", metavar="NAME", help="Only this split.  [default: all that are on disk; of MiniCity train]")
+@click.option("--count", type=COUNT, metavar="N", help="At most so many pictures.")
+@click.option(
+    "--size", type=SIZE, metavar="HxW", help="Height x width to write.  [default: their own; of MiniCity the run's]"
+)
+@click.option("--towards", type=click.Choice(["target", "source"]), default="target", help="Whose look to give.")
+@click.option("--device", type=DEVICE, default="auto", help="Where to compute; auto takes the fastest.")
+@_runs_option
+@_json_option
+def translate(run, source, out, split, count, size, towards, device, runs):
+    """Translate a data set with the run RUN (a folder, a name or its beginning) of a method that has generators.
+
+    Folders, file names and coding of labels are the data set's own (minicity-game is written as GTA5, toon as SYNTHIA,
+    real as Cityscapes), label maps on disk are copied as they are. Interrupted, it continues where it stopped.
+
+    \b
+      labkit translate bisenet-cyclegan --source minicity-game --out data/translated
+      labkit data check data/translated
+      labkit train --source data/translated
+    """
+    from labkit.translate import translate
+
+    progress = _progress("translating", "pictures")
+    found = _find_run(run, runs)
+    done = translate(
+        found, source, out, split=split, count=count, size=size, towards=towards, device=device, progress=progress
+    )
+    value = {
+        "run": str(found.folder),
+        "folder": str(done.folder),
+        "dataset": done.dataset,
+        "format": done.format,
+        "pairs": done.pictures,
+    }
+    return value, f"{done.pictures} pictures in {out}. Look them over: labkit data check {out}", 0
+
+
 @main.command(short_help="What a network costs: parameters, multiply-adds, latency.")
 @click.argument("model")
 @click.option("--size", type=SIZE, metavar="HxW", default="512x1024", help="Height x width of the picture, in pixels.")

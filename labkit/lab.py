@@ -23,7 +23,7 @@ from labkit.methods.registry import create_method
 from labkit.papers.recipes import Field, stages
 from labkit.profiles import PAPER, Pair, check_seed, divided, pair_named, plan, profile_named
 from labkit.training.devices import choose_device
-from labkit.training.experiment import Experiment, Outcome, train
+from labkit.training.experiment import Experiment, Outcome, check_method, train
 from labkit.training.method import LABELLED_TARGET, SOURCE, TARGET, Method
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run, RunStore
@@ -227,7 +227,7 @@ class Lab:
         Raises:
             UnknownNameError: an unknown model, method, stage or setting; the message lists the known ones.
         """
-        chosen = create_method(method) if isinstance(method, str) else method
+        chosen = check_method(create_method(method) if isinstance(method, str) else method)
         fields = self.plan(model, chosen.name, stage)
         if isinstance(method, str):
             own = {name: field.value for name, field in fields.items() if field.kind == "method"}

@@ -136,6 +136,7 @@ PAIRS: dict[str, Pair] = {
     pair.name: pair
     for pair in (
         Pair("minicity", "MiniCity game → MiniCity real", "minicity-game", "minicity-real", 2, "test"),
+        Pair("minicity-toon", "MiniCity toon → MiniCity real", "minicity-toon", "minicity-real", 2, "test"),
         Pair("minicity-camvid", "MiniCity game → CamVid", "minicity-game", "camvid", 4 / 3, "test"),
         Pair("gta5-cityscapes", "GTA5 → Cityscapes", "gta5", "cityscapes", 2, "val"),
         Pair("synthia-cityscapes", "SYNTHIA → Cityscapes", "synthia", "cityscapes", 2, "val"),

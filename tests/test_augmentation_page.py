@@ -27,6 +27,7 @@ from labkit.labels import CLASS_NAMES
 from labkit.models.output import SegmentationOutput
 from labkit.papers import load
 from labkit.report import augmentations as page
+from labkit.report import results
 from labkit.report.sweeps import SWEEPS, experiment_of
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "04_augmentations.ipynb"
@@ -263,7 +264,8 @@ def recorded(monkeypatch):
         "baitan2025.table2": outcome([("source only", [0.10, 0.12], [0.5, 0.7])]),
         "baitan2025.table3": outcome([("2", [0.2, 0.3], [0.8, 0.9]), ("13", [0.1, 0.1], [0.4, 0.4])]),
     }
-    monkeypatch.setattr(page, "load_results", lambda name, pair, profile="mini": kept.get(name))
+    for module in (page, results):
+        monkeypatch.setattr(module, "load_results", lambda name, pair, profile="mini": kept.get(name))
     return kept
 
 
@@ -281,7 +283,49 @@ def test_recorded_rows_stand_beside_source_only(recorded):
 def test_what_is_not_recorded_is_said(recorded):
     recorded.pop("baitan2025.table3")
     assert report.recorded_augmentations("minicity") is None
+    assert "table3" in str(report.recorded_additivity("minicity"))
     assert "not been recorded" in str(report.difference_figure(None, "A → B"))
+
+
+def with_curves(outcome):
+    for row in outcome["rows"]:
+        row["curves"] = [{"step": [50, 100], "val/miou": [0.05, miou]} for miou in row["miou"]]
+
+
+def test_recorded_curves_begin_with_source_only(recorded):
+    for outcome in recorded.values():
+        with_curves(outcome)
+    (ax,) = report.augmentation_curves_figure("minicity").axes
+    named = {line.get_label(): line.get_ydata() for line in ax.lines if not line.get_label().startswith("_")}
+    assert list(named) == ["source only", "jitter", "flip + blur"]
+    np.testing.assert_allclose(named["jitter"], [0.05, 0.25])
+    assert "val/loss" in str(report.augmentation_curves_figure("minicity", "val/loss"))
+
+
+def test_parts_and_combinations_seed_by_seed(recorded):
+    single = {"flip": ("1", [0.11, 0.15]), "blur": ("3", [0.12, 0.14])}
+    more = [{**recorded["baitan2025.table3"]["rows"][0], "name": n, "miou": miou} for n, miou in single.values()]
+    recorded["baitan2025.table3"]["rows"] += more
+    found = report.recorded_additivity("minicity")
+    # source only 10, 12: flip +1, +3 and blur +2, +2 are +3, +5; both were measured at 10, 10: 0, -2
+    assert found.loc["flip + blur"].tolist() == ["+4.0 ± 1.4", "-1.0 ± 1.4", "-5.0 ± 2.8"]
+    assert list(found.index) == ["flip + blur"] and "A → B" in found.columns.name
+
+
+def test_the_gain_is_that_of_trainings_with_the_same_seed(recorded, monkeypatch):
+    both = {**recorded["baitan2025.table3"]["rows"][0], "name": "23", "miou": [0.20, 0.26]}
+    recorded["baitan2025.table3"]["rows"].append(both)
+    long = {**recorded["baitan2025.table2"], "profile": "scratch", "steps": 1000, "size": [256, 512]}
+    long["rows"] = [*long["rows"], {**long["rows"][0], "name": "oracle", "miou": [0.5, 0.6]}]
+    kept = {("mini", name): outcome for name, outcome in recorded.items()} | {
+        ("scratch", "baitan2025.table2"): long,
+        ("scratch", "baitan2025.adversarial"): {**long, "rows": [{**both, "name": "source only", "miou": [0.1, 0.1]}]},
+    }
+    monkeypatch.setattr(page, "load_results", lambda name, pair, profile="mini": kept.get((profile, name)))
+    shown = report.augmentation_gains("minicity")
+    assert list(shown.table.index) == ["300 steps at 96×192", "1000 steps at 256×512"], "mini-900 is left out"
+    assert shown.table["gain"].tolist() == ["+12.0 ± 2.8", "-1.0 ± 1.4"]  # (10, 14) and (0, -2)
+    assert shown.table["oracle"].tolist() == ["–", "55.0 ± 7.1"] and shown.note.count("Recorded") == 2
 
 
 # --- rows that a page trains ------------------------------------------------------------------------------------------

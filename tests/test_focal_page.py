@@ -27,7 +27,9 @@ from labkit.losses.focal import focal_loss
 from labkit.models.output import SegmentationOutput
 from labkit.papers import load
 from labkit.report import focal as page
-from labkit.report.sweeps import SWEEPS, _curves, experiment_of
+from labkit.report import results
+from labkit.report.curves import curves_of
+from labkit.report.sweeps import SWEEPS, experiment_of
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "07_focal_loss_and_adam.ipynb"
 
@@ -212,7 +214,10 @@ def recorded(monkeypatch) -> dict:
                 "miou": [level, level + 0.02],
                 "miou_best": [level + 0.05, level + 0.05],
                 "best_step": [100, 200],
-                "curves": [{"step": [100, 200], "val/miou": [0.1, level], "loss/main": [2.0, 1.0]}] * 2,
+                "curves": [
+                    {"step": [100, 200], "val/miou": [0.1, level], "val/loss": [3.0, 4.0], "loss/main": [2.0, 1.0]}
+                ]
+                * 2,
             }
             for gamma in ("0", "2")
         ]
@@ -229,7 +234,8 @@ def recorded(monkeypatch) -> dict:
         }
 
     kept = {"baitan2025.table5": outcome(0.2), "baitan2025.table7": outcome(0.1)}
-    monkeypatch.setattr(page, "load_results", lambda name, pair, profile="mini": kept.get(name))
+    for module in (page, results):
+        monkeypatch.setattr(module, "load_results", lambda name, pair, profile="mini": kept.get(name))
     return kept
 
 
@@ -237,12 +243,14 @@ def test_recorded_trainings_with_the_step_of_their_best(recorded):
     shown = report.focal_seeds("minicity")
     assert list(shown.table.index) == ["SGD, γ = 0", "SGD, γ = 2", "Adam, γ = 0", "Adam, γ = 2"]
     assert shown.table.loc["Adam, γ = 2", "step of the best"] == "100, 200" and "abc" in shown.note
+    assert shown.table.loc["SGD, γ = 2", "best less last"] == "4.0 ± 1.4"  # 5 and 3 points
     figure = report.focal_figure("minicity")
     marks = [float(line.get_xdata()[0]) for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert marks == pytest.approx([25, 21, 25, 21, 15, 11, 15, 11]) and "A → B, means over seeds" in texts(figure)
     curves = report.focal_curves_figure("minicity")
     np.testing.assert_allclose(curves.axes[0].lines[0].get_ydata(), [0.1, 0.2])
-    np.testing.assert_allclose(curves.axes[1].lines[-1].get_ydata(), [2.0, 1.0])
+    np.testing.assert_allclose(curves.axes[1].lines[0].get_ydata(), [3.0, 4.0])
+    np.testing.assert_allclose(curves.axes[2].lines[0].get_ydata(), [2.0, 1.0])
 
 
 def test_results_from_before_the_steps_were_recorded(recorded):
@@ -262,7 +270,7 @@ def test_what_is_not_recorded_is_said(recorded):
 
 def test_a_sweep_records_each_evaluation_and_the_mean_loss_before_it(tmp_path):
     run = report.train_row(Lab("smoke", runs=tmp_path), "baitan2025.table5", "0")
-    curves, metrics = _curves(run), run.metrics
+    curves, metrics = curves_of(run), run.metrics
     evaluated = metrics.dropna(subset=["val/miou"])
     assert curves["step"] == evaluated["step"].tolist() == [4, 8]
     assert curves["val/miou"] == pytest.approx(evaluated["val/miou"].tolist(), abs=1e-5)

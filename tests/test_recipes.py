@@ -277,6 +277,15 @@ def test_toldo_both_sources(table, pair, rate, images, held_out):
     check(planned(f"toldo2020.{table}", "Oracle", pair), {}, oracle)
 
 
+@pytest.mark.parametrize(("row", "crop"), [("CycleGAN", None), ("CyCADA", [600, 600])])  # §5.3: rescaled; patches
+def test_toldos_compared_methods(row, crop):
+    ours = {"steps": 80_000, "translation_steps": 40_000, "lambda_cycle": 10, "batch_size": 1}  # §5.3: their papers
+    ours |= {"adversarial_learning_rate": 2e-4, "adversarial_betas": [0.5, 0.999], "pool_size": 50}
+    resolved = planned("toldo2020.table1", row)
+    check(resolved, {"crop": crop, "learning_rate": 1e-5}, ours)
+    assert ("lambda_sem" in resolved) == (row == "CyCADA")
+
+
 @pytest.mark.parametrize(
     ("row", "sem", "feat"),  # §5.5
     [("Ours (λ_sem, λ_feat = 0)", 0, 0), ("Ours (λ_sem = 0)", 0, 1e-4), ("Ours (λ_feat = 0)", 0.1, 0)],

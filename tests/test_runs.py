@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,9 +23,10 @@ import torch
 from labkit import sources
 from labkit.errors import LabError, UnknownNameError
 from labkit.files import write_atomically
+from labkit.lab import Lab
 from labkit.methods.supervised import SourceOnly
 from labkit.training import checkpoints
-from labkit.training.experiment import Experiment, train
+from labkit.training.experiment import Experiment, Outcome, train
 from labkit.training.recipe import Recipe
 from labkit.training.runs import RunStore
 
@@ -317,13 +319,13 @@ def uninterrupted(tmp_path_factory) -> dict[str, bytes]:
     return files_of(Path(result["run"]))
 
 
-def wait_for_checkpoint(runs: Path, after: int, process: subprocess.Popen) -> int:
+def wait_for_checkpoint(runs: Path, after: int, process: subprocess.Popen | None = None) -> int:
     """Wait until a checkpoint later than step ``after`` is on the disk."""
     for _ in range(3000):
         found = [step for folder in runs.glob("*/checkpoints") for step in checkpoints.steps(folder)]
         if found and max(found) > after:
             return max(found)
-        assert process.poll() is None, "the training ended before it could be killed"
+        assert process is None or process.poll() is None, "the training ended before it could be killed"
         time.sleep(0.02)
     raise AssertionError("no checkpoint in a minute")
 
@@ -343,6 +345,61 @@ def test_kill_9_three_times_changes_no_bit(uninterrupted, tmp_path):
     result = finish(subprocess.run(command(tmp_path), env=environment(), capture_output=True, text=True, timeout=300))
     assert result["resumed_from"] >= reached > 0
     assert files_of(Path(result["run"])) == uninterrupted
+
+
+ADAPTATION = {"steps": 5, "evaluate_every": 2, "flip": 0.5, "jitter": 0.5}
+
+
+def _adapt(method: str, folder: Path, checkpoint_every: int = 2) -> Outcome:
+    """Adapt BiSeNet with this process's only thread, or go on where a killed process stopped."""
+    torch.set_num_threads(1)
+    lab = Lab("smoke", device="cpu", runs=folder)
+    return lab.conduct(lab.experiment("bisenet", method, **ADAPTATION), checkpoint_every=checkpoint_every)
+
+
+def _adapt_and_die(method: str, folder: Path) -> None:
+    def die() -> None:
+        wait_for_checkpoint(folder, 0)
+        time.sleep(0.1)  # into a step that will be lost
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=die, daemon=True).start()
+    _adapt(method, folder)
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """Processes that begin with everything imported, which takes longer than what they do."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["labkit.lab", "lightning_fabric", "torchvision"])
+    return context
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "optimizers"),
+    [
+        ("adversarial", {"segmenter", "discriminator"}),
+        ("adversarial-multilevel", {"segmenter", "discriminator", "discriminator-auxiliary"}),
+        ("mmd", {"segmenter"}),
+    ],
+)
+def test_kill_9_changes_no_bit_of_an_adaptation(loaded, tmp_path, method, optimizers):
+    """Two data streams, up to three optimisers: killed in one process, continued in another."""
+    process = loaded.Process(target=_adapt_and_die, args=(method, tmp_path / "killed"))
+    process.start()
+    whole = _adapt(method, tmp_path / "whole", ADAPTATION["steps"])  # meanwhile
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (killed,) = RunStore(tmp_path / "killed").all()
+    reached, state = checkpoints.load_last(killed.checkpoints)
+    assert not killed.finished and set(state["trainer"]["optimizers"]) == optimizers
+    assert set(killed.description["data"]) == {"source", "target"}
+
+    continued = _adapt(method, tmp_path / "killed")
+    assert continued.run.name == whole.run.name == killed.name
+    assert whole.resumed_from == 0 and 0 < continued.resumed_from == reached < ADAPTATION["steps"]
+    assert files_of(continued.run.folder) == files_of(whole.run.folder)
 
 
 @pytest.mark.slow

@@ -164,6 +164,18 @@ def test_the_starts_of_table1_hold_in_every_profile():
         assert [row["recipe"]["weights"]["value"] for row in rows] == ["coco", "imagenet", "imagenet"]
 
 
+def test_translations_have_small_networks_for_small_pictures_and_phases_that_fit_every_profile():
+    """Batches of one picture and the weights are the paper's in every profile; its phases, in steps, in its own."""
+    small, whole = (2, 16, 16, 1e-3), (9, 64, 64, 2e-4)
+    for profile, size in {"smoke": small, "mini": small, "mini-900": small, "gpu": whole, "paper": whole}.items():
+        (row,) = report.plan_sweep("toldo2020.table1", "minicity", profile, [0], ["Ours (full)"])["rows"]
+        fields = {name: field["value"] for name, field in row["recipe"].items()}
+        networks = ("generator_blocks", "generator_filters", "discriminator_filters", "adversarial_learning_rate")
+        assert tuple(fields[name] for name in networks) == size, profile
+        assert (fields["batch_size"], fields["lambda_cycle"]) == (1, 20) and not row["missing"]
+        assert fields["frozen_steps"] == (20_000 if profile == "paper" else None)
+
+
 def test_the_published_pair_is_the_profiles_own():
     def pair_of(*words: str) -> str:
         shown = CliRunner().invoke(cli.main, ["sweep", "yan2022.table1", "--dry-run", "--json", *words])

@@ -251,7 +251,9 @@ def test_imagenet_start_through_torchvisions_own_address(tmp_path, server, image
     model = create_model("bisenet", seed=0, weights="imagenet")
     assert asked == [official]
     assert_same(model.backbone.state_dict(), {k: v for k, v in imagenet_like.items() if not k.startswith("fc.")})
-    with pytest.raises(UnknownNameError, match="unknown backbone 'resnet17'; known: resnet101, resnet18, resnet50"):
+    with pytest.raises(
+        UnknownNameError, match="unknown backbone 'resnet17'; known: mobilenet_v2, resnet101, resnet18, resnet50"
+    ):
         imagenet_backbone("resnet17")
 
 

@@ -104,7 +104,8 @@ def export(dataset: SegmentationDataset, folder: Path | str, format: str, progre
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     root = Path(folder)
-    _claim(root, dataset, format)
+    part = dataset.split if format == "cityscapes" else "all"
+    claim(root, dataset.name, format, part, dataset.fingerprint())
     for index in range(len(dataset)):
         pair = _target(root, format, dataset.split, index)
         if not (pair.image.exists() and pair.label.exists()):
@@ -116,22 +117,27 @@ def export(dataset: SegmentationDataset, folder: Path | str, format: str, progre
     return len(dataset)
 
 
-def _claim(root: Path, dataset: SegmentationDataset, format: str) -> None:
-    """Note in the folder what is going to be in it, or refuse when it holds something else."""
-    part = dataset.split if format == "cityscapes" else "all"
-    fingerprint = json.loads(json.dumps(dataset.fingerprint()))
-    origin = read_origin(root)
-    if origin is None:
-        if root.is_dir() and any(root.iterdir()):
+def claim(root: Path, name: str, format: str, part: str, fingerprint: dict) -> None:
+    """Note in a folder what is going to be in it: a part of a data set, with what decides its pixels.
+
+    Raises:
+        LabError: it holds something else.
+    """
+    fingerprint = json.loads(json.dumps(fingerprint))
+    origin = found = read_origin(root)
+    if found is None:
+        if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
             raise LabError(f"{root}: is not empty and was not written by labkit; choose a new folder")
-        origin = {"name": dataset.name, "format": format, "parts": {}}
-    same = (origin["name"], origin["format"]) == (dataset.name, format)
-    if not same or origin["parts"].setdefault(part, fingerprint) != fingerprint:
+        origin = {"name": name, "format": format, "parts": {}}
+    same = (origin["name"], origin["format"]) == (name, format)
+    if not same or origin["parts"].get(part, fingerprint) != fingerprint:
         raise LabError(
             f"{root}: already holds another export ({origin['name']} as {origin['format']}, parts "
             f"{', '.join(sorted(origin['parts']))}); choose a new folder, or remove this one"
         )
-    write_json(root / ORIGIN, origin)
+    if found is None or part not in origin["parts"]:
+        origin["parts"][part] = fingerprint
+        write_json(root / ORIGIN, origin)
 
 
 def make(

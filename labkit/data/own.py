@@ -32,7 +32,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
-from labkit.data.pairs import STORAGES, BadFileError, Pair, PairedDataset
+from labkit.data.pairs import STORAGES, BadFileError, Pair, PairedDataset, read_origin
 from labkit.labels import CAMVID_IDS, CITYSCAPES_IDS, CLASS_NAMES, EVALUATIONS, IGNORE, NUM_CLASSES, SYNTHIA_IDS
 
 FILE = "labkit-dataset.toml"
@@ -76,8 +76,9 @@ class OwnFolder(PairedDataset):
 
     @classmethod
     def full_name(cls, root: Path) -> str:
-        """The name that the file gives."""
-        return cls.name
+        """The name that the file gives, or what labkit noted when it wrote the folder from another one."""
+        origin = read_origin(root)
+        return origin["name"] if origin else cls.name
 
     @classmethod
     def folders(cls, root: Path, split: str) -> tuple[Path, ...]:

@@ -12,9 +12,11 @@ def gradient_norms(loss: Tensor, parts: Mapping[str, nn.Module]) -> dict[str, fl
     """Euclidean norm of the gradient of ``loss`` with respect to all parameters of each part.
 
     Args:
-        loss: a scalar with a graph, which is kept for further losses.
+        loss: a scalar; its graph, if it has one, is kept for further losses.
         parts: modules by name; None in the result for a part none of whose parameters the loss depends on.
     """
+    if not loss.requires_grad:  # a constant, such as the loss of auxiliary heads in a network without any
+        return dict.fromkeys(parts)
     norms: dict[str, float | None] = {}
     for name, part in parts.items():
         found = torch.autograd.grad(loss, list(part.parameters()), retain_graph=True, allow_unused=True)

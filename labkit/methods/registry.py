@@ -15,8 +15,13 @@ METHODS: dict[str, str] = {
     "adversarial": "labkit.methods.adversarial:Adversarial",
     "adversarial-multilevel": "labkit.methods.adversarial:MultiLevelAdversarial",
     "advent": "labkit.methods.adversarial:Advent",
+    "histogram": "labkit.methods.restyled:Histogram",
+    "fourier": "labkit.methods.restyled:Fourier",
     "mmd": "labkit.methods.mmd:MMD",
     "mmd-multilevel": "labkit.methods.mmd:MultiLevelMMD",
+    "cyclegan": "labkit.methods.cyclegan:CycleGAN",
+    "cycada": "labkit.methods.cycada:CyCADA",
+    "udamobile": "labkit.methods.udamobile:UDAMobile",
 }
 """Name to ``module:Class``."""
 

@@ -24,3 +24,13 @@ def still_statistics(model: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def fix_statistics(model: nn.Module) -> None:
+    """Let every batch norm normalise by its running statistics, and leave them as they are, until the next ``train()``.
+
+    Scale and shift still learn. A batch of one picture has no statistics worth the name, and a 1×1 map of it none.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

@@ -93,7 +93,7 @@ class DeepLabV2(nn.Module):
         """Segment normalised images, float ``(N, 3, H, W)``; any size.
 
         Returns:
-            Logits ``(N, C, H, W)``, resized bilinearly with ``align_corners=False`` as for every network here; no
+            Logits ``(N, C, H, W)``, resized bilinearly with ``align_corners=False``; no
             auxiliary logits; features ``layer3`` (1024 channels) and ``backbone`` (2048), both from the backbone, and
             ``coarse`` (C, the logits before they are resized), all at 1/8.
         """

@@ -17,6 +17,7 @@ MODELS: dict[str, str] = {
     "bisenet": "labkit.models.bisenet:BiSeNet",
     "deeplabv2": "labkit.models.deeplabv2:DeepLabV2",
     "deeplabv3": "labkit.models.deeplabv3:DeepLabV3",
+    "deeplabv3plus": "labkit.models.deeplabv3plus:DeepLabV3Plus",
     "unet": "labkit.models.unet:UNet",
     "unet-padded": "labkit.models.unet:PaddedUNet",
 }
@@ -36,7 +37,8 @@ def is_named_start(model: str, weights: str | os.PathLike) -> bool:
     cls = _class(model)
     known = ["none", *(name for name in STARTS if hasattr(cls, name.upper()))]
     if weights not in known and not Path(weights).is_file():
-        raise LabError(f"weights {str(weights)!r}: neither {', '.join(known)} nor a file, for {model}")
+        hint = "; weights for Pascal VOC have to be a file of your own" if weights == "voc" else ""
+        raise LabError(f"weights {str(weights)!r}: neither {', '.join(known)} nor a file, for {model}{hint}")
     return weights in known
 
 
@@ -54,7 +56,7 @@ def create_model(
         weights: ``"none"`` (random initialisation), ``"imagenet"`` (torchvision's ImageNet weights for the
             backbone, downloaded once), for ``deeplabv3`` also ``"coco"`` (torchvision's for all but the last
             layers), or a ``.safetensors`` / ``.pth`` file with all of the network's weights or with ImageNet
-            weights of its backbone.
+            weights of its backbone. For DeepLabV3 and DeepLabV3+ it may be a file of all weights for Pascal VOC.
         seed: seed of the initialisation. With a seed the result depends on it alone and torch's global random
             state is left as it was; without one the global state is used.
 

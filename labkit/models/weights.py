@@ -19,14 +19,18 @@ from torch import Tensor, nn
 from labkit.errors import LabError, UnknownNameError
 
 IMAGENET_WEIGHTS: dict[str, str] = {
+    "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V1",
     "resnet18": "ResNet18_Weights.IMAGENET1K_V1",
     "resnet50": "ResNet50_Weights.IMAGENET1K_V1",
     "resnet101": "ResNet101_Weights.IMAGENET1K_V1",
 }
 """torchvision's ImageNet weights by the network's name."""
 
-CLASSIFIER = ("fc.weight", "fc.bias")
-"""The ImageNet classifier of a ResNet, which no segmentation network has."""
+CLASSIFIER = ("fc.weight", "fc.bias", "classifier.1.weight", "classifier.1.bias")
+"""The ImageNet classifier, of a ResNet and of MobileNetV2, which no segmentation network has."""
+
+VOC_CLASSES = 21
+"""Those of Pascal VOC: 20, and the background."""
 
 _COUNTER = ".num_batches_tracked"
 
@@ -76,14 +80,18 @@ def load_file(model: nn.Module, path: str | os.PathLike) -> None:
     """Load ``path`` into the whole network, or into its backbone if it holds a backbone's ImageNet weights.
 
     Which of the two is decided by where more of the file's keys belong; the keys of that one must then match
-    entirely, but for the ImageNet classifier. Raises LabError as :func:`read_state_dict` and
-    :func:`load_weights`.
+    entirely, but for the ImageNet classifier, and but for the network's own last layers (``model.CLASSIFIERS``) where
+    the file has them for the 21 classes of Pascal VOC: those then keep their random start. Raises LabError as
+    :func:`read_state_dict` and :func:`load_weights`.
     """
     state_dict = read_state_dict(path)
     backbone = getattr(model, "backbone", None)
     if backbone is not None and _shared(backbone, state_dict) > _shared(model, state_dict):
         load_weights(backbone, state_dict, source=str(path), ignore=CLASSIFIER)
     else:
+        own = _last_layers(model)
+        if all(key in state_dict and state_dict[key].shape[:1] == (VOC_CLASSES,) for key in own):
+            state_dict |= {key: value for key, value in own.items() if value.shape[:1] != (VOC_CLASSES,)}
         load_weights(model, state_dict, source=str(path))
 
 
@@ -99,9 +107,7 @@ def load_coco(model: nn.Module) -> None:
 
     Those were trained for other classes, so they keep their random start. Every other key has to match.
     """
-    state = torchvision_weights(model.COCO)
-    own = {key: value for key, value in model.state_dict().items() if key.rpartition(".")[0] in model.CLASSIFIERS}
-    load_weights(model, {**state, **own}, source=model.COCO)
+    load_weights(model, {**torchvision_weights(model.COCO), **_last_layers(model)}, source=model.COCO)
 
 
 STARTS: dict[str, Callable[[nn.Module], None]] = {"imagenet": load_backbone_imagenet, "coco": load_coco}
@@ -194,6 +200,12 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
                 "Save the network's state_dict() alone."
             )
     return dict(content)
+
+
+def _last_layers(model: nn.Module) -> dict[str, Tensor]:
+    """Weights and biases of the layers whose shapes depend on the classes, where the network's class names them."""
+    names = getattr(model, "CLASSIFIERS", ())
+    return {key: value for key, value in model.state_dict().items() if key.rpartition(".")[0] in names}
 
 
 def _shared(module: nn.Module, state_dict: Mapping[str, Tensor]) -> int:

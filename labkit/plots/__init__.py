@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
     from labkit.plots.bars import class_iou_bars
     from labkit.plots.confusions import confusion_figure
     from labkit.plots.cooccurrence import cooccurrence_figure
-    from labkit.plots.curves import learning_curves, score_curves
+    from labkit.plots.curves import learning_curves, score_curves, seed_curves
     from labkit.plots.domains import channel_statistics, class_frequencies
     from labkit.plots.features import feature_projection, statistics_by_channel
     from labkit.plots.focal import (
@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
         last_and_best,
         loss_map,
         loss_shares,
-        setting_curves,
         update_sizes,
         valley_paths,
     )
@@ -90,8 +89,8 @@ __all__ = [
     "receptive_fields",
     "schedules",
     "score_curves",
+    "seed_curves",
     "seen_maps",
-    "setting_curves",
     "slider",
     "statistics_by_channel",
     "styles_figure",

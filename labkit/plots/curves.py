@@ -1,15 +1,16 @@
-"""What happens while a network trains: losses, learning rate and score, by step."""
+"""What happens while a network trains: losses, learning rate and score, by step; of one run or of many seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from labkit.errors import LabError
-from labkit.plots.style import QUIET, SERIES, Figure, label_ends, new_figure, percent, themed
+from labkit.plots.style import QUIET, SERIES, SMALL, Figure, label_ends, new_figure, percent, themed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,71 @@ def score_curves(
     ax.set_xlabel("step")
     _draw_scores(ax, runs, score, title, gap=0.19 / (SCORE_HEIGHT - 0.75))
     return figure
+
+
+@themed
+def seed_curves(
+    panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    *,
+    title: str = "",
+    fractions: Collection[str] = (),
+    per_line: int | None = None,
+) -> Figure:
+    """Quantities by step, a panel each: of every setting the mean over its seeds, and each of them as a thin line.
+
+    Args:
+        panels: by the panel's title, and in it by setting: steps ``(T,)``, and values ``(seeds, T)``, NaN where there
+            is none. A setting has the same colour in all panels.
+        title: what the lines are, with the data's name.
+        fractions: titles of the panels whose values are written in percent.
+        per_line: settings that share a kind of line, each in a colour of its own; by default as many as there are
+            colours.
+
+    Raises:
+        LabError: nothing to draw.
+    """
+    settings = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    if not settings:
+        raise LabError("no curves to draw: give at least one panel with one setting")
+    columns = -(-len(settings) // per_line) if per_line else _legend_columns(settings)
+    per_line = per_line or len(SERIES)
+    figure = new_figure(0.75 + 0.21 * -(-len(settings) // columns) + 2.2 * len(panels))
+    keys = {}
+    axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for ax, (head, lines) in zip(axes, panels.items(), strict=True):
+        for name, (steps, values) in lines.items():
+            index, values = settings.index(name), np.atleast_2d(np.asarray(values, dtype=np.float64))
+            color, dash = SERIES[index % per_line % len(SERIES)], DASHES[index // per_line % len(DASHES)]
+            (keys[name],) = ax.plot(steps, values.mean(0), color=color, ls=dash, label=name)
+            if len(values) > 1:
+                ax.plot(steps, values.T, color=color, ls=dash, lw=0.7, alpha=0.45, label="_seed")
+        ax.set_title(head)
+        ax.set_ylim(bottom=0)
+        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        if head in fractions:
+            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\u2009%"))
+    axes[-1].set_xlabel("step")
+    figure.legend(
+        handles=[keys[name] for name in settings],
+        loc="outside upper left",
+        ncols=columns,
+        fontsize=SMALL,
+        handlelength=2.4,
+        title=title,
+        title_fontsize=SMALL,
+        alignment="left",
+    )
+    return figure
+
+
+def _legend_columns(names: Sequence[str], room: int = 92) -> int:
+    """How many columns of names, filled one after the other, fit beside each other; ``room`` in letters."""
+    for columns in range(min(4, len(names)), 1, -1):
+        height = -(-len(names) // columns)
+        widths = [8 + max(map(len, names[first : first + height])) for first in range(0, len(names), height)]
+        if sum(widths) <= room:
+            return columns
+    return 1
 
 
 def _frame(ax, title: str, gap: float, ends) -> None:

@@ -185,32 +185,6 @@ def valley_paths(paths: Mapping[str, np.ndarray], curvatures: Sequence[float] = 
 
 
 @themed
-def setting_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], *, per_line: int = 3) -> Figure:
-    """Score and training loss of many settings by step: means over seeds, and their range.
-
-    Args:
-        curves: by setting: steps ``(T,)``; scores, fractions, and losses ``(seeds, T)``.
-        per_line: settings that share a kind of line, each in a colour of its own.
-    """
-    figure = new_figure(6.4)
-    score, loss = figure.subplots(2, sharex=True)
-    for index, (name, (steps, scores, losses)) in enumerate(curves.items()):
-        color, dash = SERIES[index % per_line], ("-", (0, (4, 1.6)))[index // per_line % 2]
-        for ax, values in ((score, scores), (loss, losses)):
-            values = np.atleast_2d(np.asarray(values, dtype=np.float64))
-            ax.plot(steps, values.mean(0), color=color, ls=dash, label=name if ax is score else None)
-            ax.fill_between(steps, values.min(0), values.max(0), color=color, alpha=0.1, lw=0)
-    score.set_title("mIoU on the target's validation pictures")
-    score.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\u2009%"))
-    loss.set_title("training loss of the main head, each with its own γ")
-    loss.set_xlabel("step")
-    for ax in (score, loss):
-        ax.set_ylim(bottom=0)
-    figure.legend(loc="outside upper left", ncols=per_line, fontsize=SMALL, handlelength=2.4)
-    return figure
-
-
-@themed
 def last_and_best(
     results: Mapping[str, tuple[float, float]], *, title: str, spread: Mapping[str, float] | None = None
 ) -> Figure:

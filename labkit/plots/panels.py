@@ -135,6 +135,8 @@ def _blocks(panels, runs, evaluation, aspect, present, look) -> Figure:
             caption = _caption(panel, run, evaluation)
             if len(runs) > 1:
                 caption = caption.replace(" of pixels", "")
+            if len(runs) > 3:  # no room for two numbers
+                caption = caption.partition(",")[0]
             show_picture(below[column], error_map(panel.image, panel.truth, prediction), caption, exact=True)
     return figure
 

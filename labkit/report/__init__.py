@@ -2,30 +2,40 @@
 
 from labkit.report.augmentations import (
     additivity,
+    augmentation_curves_figure,
+    augmentation_gains,
     augmentation_seeds,
     difference_figure,
     published_augmentations,
+    recorded_additivity,
     recorded_augmentations,
 )
-from labkit.report.comparison import prediction_figure, source_only_and_oracle
+from labkit.report.comparison import prediction_figure, recorded_prediction_figure, source_only_and_oracle
+from labkit.report.curves import curves_figure, recorded_curves_figure
+from labkit.report.differences import recorded_differences
 from labkit.report.focal import focal_curves_figure, focal_figure, focal_seeds, published_focal
 from labkit.report.reach import gradient_reach
 from labkit.report.results import load_results, provenance, record, recorded_seeds, seeds_table
 from labkit.report.rows import train_row, train_rows
 from labkit.report.selections import selection_table
 from labkit.report.source_code import show_source
+from labkit.report.speed import inference_speed, training_speed
 from labkit.report.sweeps import SWEEPS, plan_sweep, plan_text, sweep, train_ahead
 from labkit.report.tables import per_class_table, result_table
 
 __all__ = [
     "SWEEPS",
     "additivity",
+    "augmentation_curves_figure",
+    "augmentation_gains",
     "augmentation_seeds",
+    "curves_figure",
     "difference_figure",
     "focal_curves_figure",
     "focal_figure",
     "focal_seeds",
     "gradient_reach",
+    "inference_speed",
     "load_results",
     "per_class_table",
     "plan_sweep",
@@ -35,7 +45,11 @@ __all__ = [
     "published_augmentations",
     "published_focal",
     "record",
+    "recorded_additivity",
     "recorded_augmentations",
+    "recorded_curves_figure",
+    "recorded_differences",
+    "recorded_prediction_figure",
     "recorded_seeds",
     "result_table",
     "seeds_table",
@@ -46,4 +60,5 @@ __all__ = [
     "train_ahead",
     "train_row",
     "train_rows",
+    "training_speed",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labkit.labels import CLASS_NAMES
 from labkit.papers import load
-from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table
+from labkit.report.curves import about, drawn_curves
+from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table, training_text
 from labkit.report.tables import Noted, Words
 
 if TYPE_CHECKING:
@@ -69,6 +71,51 @@ def augmentation_seeds(pair: str, profile: str = "mini") -> Noted | Words:
     return Noted(seeds_table(outcome | {"rows": rows}), note)
 
 
+def augmentation_curves_figure(pair: str, column: str | Sequence[str] = "val/miou", profile: str = "mini"):
+    """One or several columns of our recorded trainings by step, source only first; words if not recorded.
+
+    Args:
+        pair, profile: names.
+        column: as for :func:`labkit.report.recorded_curves_figure`.
+    """
+    baseline, outcome = _recorded(pair, profile)
+    if baseline is None or outcome is None:
+        return augmentation_seeds(pair, profile)
+    rows = {BASELINE: _row(baseline, BASELINE)} | {TITLES[row["name"]]: row for row in outcome["rows"]}
+    return drawn_curves({title: row.get("curves") or [] for title, row in rows.items()}, column, about(outcome))
+
+
+def augmentation_gains(pair: str, profiles: Sequence[str] = ("mini", "mini-900", "scratch")) -> Noted | Words:
+    """What jitter + blur adds to source only, in several lengths and sizes of training, beside the oracle.
+
+    The gain is the mean ± standard deviation of the differences, each of two trainings with the same seed.
+
+    Args:
+        pair: name.
+        profiles: names; those that have not been recorded are left out.
+    """
+    import pandas
+
+    rows, notes = {}, []
+    for profile in profiles:
+        baseline, (combined, outcome) = _recorded(pair, profile)[0], _jitter_blur(pair, profile)
+        if baseline is None or combined is None:
+            continue
+        scores = {row["name"]: row["miou"] for row in baseline["rows"]}
+        pairs = zip(scores[BASELINE], combined["miou"], strict=False)
+        (height, width) = baseline["size"]
+        rows[f"{baseline['steps']} steps at {height}×{width}"] = {
+            f"{BASELINE}, mIoU %": _spread(scores[BASELINE]),
+            "jitter + blur": _spread(combined["miou"]),
+            "gain": f"+{_spread(gains)}" if np.mean(gains := [b - a for a, b in pairs]) > 0 else _spread(gains),
+            "oracle": _spread(scores["oracle"]) if "oracle" in scores else "–",
+        }
+        notes += [f"Recorded: {training_text(one)}." for one in (baseline, outcome)]
+    if not rows:
+        return recorded_seeds(f"baitan2025.{_BASELINE_TABLE}", pair, profiles[0])
+    return Noted(pandas.DataFrame.from_dict(rows, orient="index"), " ".join(dict.fromkeys(notes)))
+
+
 def additivity(table: pandas.DataFrame) -> pandas.DataFrame:
     """What combinations change in mIoU against what their parts change one by one, in percentage points.
 
@@ -90,6 +137,25 @@ def additivity(table: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame.from_dict(rows, orient="index").rename_axis(columns=table.columns.name)
 
 
+def recorded_additivity(pair: str, profile: str = "mini") -> pandas.DataFrame | Words:
+    """The same of our recorded trainings: mean ± standard deviation over seeds, each seed on its own."""
+    import pandas
+
+    baseline, outcome = _recorded(pair, profile)
+    if baseline is None or outcome is None:
+        return augmentation_seeds(pair, profile)
+    rows = {BASELINE: _row(baseline, BASELINE)} | {TITLES[row["name"]]: row for row in outcome["rows"]}
+    seeds = range(min(len(row["miou"]) for row in rows.values()))
+    points = [
+        additivity(pandas.DataFrame({name: {"mIoU": 100 * r["miou"][k]} for name, r in rows.items()})) for k in seeds
+    ]
+    stacked = np.stack([one.to_numpy(float) for one in points])
+    mean = pandas.DataFrame(stacked.mean(0), points[0].index, points[0].columns).map("{:+.1f}".format)
+    if len(points) > 1:
+        mean += pandas.DataFrame(stacked.std(0, ddof=1), mean.index, mean.columns).map(" ± {:.1f}".format)
+    return mean.rename_axis(columns=f"{outcome['data']}, points")
+
+
 def difference_figure(table: pandas.DataFrame | None, data: str):
     """Every training's IoU less that of source only, class by class: a heat map; words without a table.
 
@@ -109,6 +175,21 @@ def difference_figure(table: pandas.DataFrame | None, data: str):
 
 def _recorded(pair: str, profile: str) -> tuple[dict | None, dict | None]:
     return tuple(load_results(f"baitan2025.{table}", pair, profile) for table in (_BASELINE_TABLE, _TABLE))
+
+
+def _jitter_blur(pair: str, profile: str) -> tuple[dict | None, dict | None]:
+    """The row with both and its outcome: of Table 3, or the same training where Table 4 is compared with it."""
+    for sweep, name in ((_TABLE, "23"), ("adversarial", BASELINE)):
+        outcome = load_results(f"baitan2025.{sweep}", pair, profile)
+        for row in outcome["rows"] if outcome else ():
+            if row["name"] == name:
+                return row, outcome
+    return None, None
+
+
+def _spread(values: Sequence[float]) -> str:
+    deviation = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{100 * np.mean(values):.1f}{deviation}"
 
 
 def _row(outcome: dict, name: str) -> dict:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labkit.papers import load
+from labkit.report.curves import about, drawn_curves
 from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table
 from labkit.report.tables import Noted, Words
 
@@ -56,10 +57,18 @@ def focal_seeds(pair: str, profile: str = "mini") -> Noted | Words:
     steps = {title: row.get("best_step") for title, row in rows.items()}
     if all(steps.values()):
         table.insert(2, "step of the best", [", ".join(map(str, values)) for values in steps.values()])
+    if not any(None in row["miou_best"] for row in rows.values()):
+        table.insert(2, "best less last", [_lost(row) for row in rows.values()])
     note = provenance(first)
     if provenance(second) != note:
         note = f"SGD: {note} Adam: {provenance(second)}"
     return Noted(table, note)
+
+
+def _lost(row: dict) -> str:
+    """Points between best and last, each seed on its own."""
+    points = 100 * (np.array(row["miou_best"]) - np.array(row["miou"]))
+    return f"{points.mean():.1f}" + (f" ± {points.std(ddof=1):.1f}" if len(points) > 1 else "")
 
 
 def focal_figure(pair: str, profile: str = "mini"):
@@ -78,17 +87,14 @@ def focal_figure(pair: str, profile: str = "mini"):
 
 
 def focal_curves_figure(pair: str, profile: str = "mini"):
-    """Score and training loss by step of our recorded trainings; words if they have not been recorded."""
-    from labkit import plots
-
+    """Score, target loss and training loss by step of our recorded trainings; words if they have not been recorded."""
     outcomes = _recorded(pair, profile)
     if outcomes is None:
         return focal_seeds(pair, profile)
-    curves = {}
-    for title, row in _rows(outcomes).items():
-        if not row.get("curves") or not all(row["curves"]):
-            return Words(f"The curves of baitan2025.{TABLES[title.partition(',')[0]]} have not been recorded.")
-        seeds = row["curves"]
-        scores, losses = (np.array([one[name] for one in seeds], float) for name in ("val/miou", "loss/main"))
-        curves[title] = np.array(seeds[0]["step"]), scores, losses
-    return plots.setting_curves(curves)
+    return drawn_curves(
+        {title: row.get("curves") or [] for title, row in _rows(outcomes).items()},
+        ("val/miou", "val/loss", "loss/main"),
+        about(next(iter(outcomes.values()))),
+        titles={"loss/main": "training loss of the main head, each with its own γ"},
+        per_line=len(next(iter(outcomes.values()))["rows"]),
+    )

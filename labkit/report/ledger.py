@@ -20,8 +20,9 @@ from labkit.labels import CLASS_NAMES, EVALUATIONS
 from labkit.papers.experiments import Experiment, Number, experiments
 from labkit.profiles import PAIRS
 from labkit.report.local_runs import data_asked, local_results
-from labkit.report.results import RESULTS, all_results, data_title, rows_of, training_text
+from labkit.report.results import RESULTS, all_results, data_title, rows_of, source_title, training_text
 from labkit.report.sweeps import SWEEPS, Row, missing
+from labkit.training.method import SOURCE
 from labkit.training.runs import RunStore
 
 RECORDED, LOCAL, COMPUTED = "recorded", "local, not recorded", "computed"
@@ -257,7 +258,8 @@ def _own_data(number: Number, profile: str) -> str | None:
     if asked is None:
         return None
     name, row = asked
-    return data_title(data_asked(row, Lab(profile, number.pair, paper=name.partition(".")[0])))
+    described = data_asked(row, Lab(profile, number.pair, paper=name.partition(".")[0]))
+    return source_title(described["data"][SOURCE]["name"]) if number.measure == "source" else data_title(described)
 
 
 def _ours(number: Number, recorded: list[dict], local: list[dict]) -> Iterator[Ours]:
@@ -282,25 +284,30 @@ def _ours(number: Number, recorded: list[dict], local: list[dict]) -> Iterator[O
 
 
 def _measured(number: Number, state: str, outcome: dict, row: dict) -> Ours | None:
+    on_source = number.measure == "source"
+    if on_source and not row.get("source"):  # an oracle has none, and older records do not
+        return None
     scale, evaluation = _SCALE[number.unit], outcome["report"]["evaluation"]
     values, classes = _values(number.measure, row, evaluation)
     if any(value is None or math.isnan(value) for value in values):
         return None
     return Ours(
         state=state,
-        data=row["data"],
+        data=source_title(row["source"]["data"]) if on_source else row["data"],
         unit=number.unit,
         values=tuple(scale * value for value in values),
         seeds=tuple(outcome["seeds"]),
         selection=_SELECTION.get(number.measure, "after the last step"),
         classes=classes,
-        iou={name: scale * _mean(of_seeds) for name, of_seeds in row["iou"].items()},
+        iou={} if on_source else {name: scale * _mean(of_seeds) for name, of_seeds in row["iou"].items()},
         outcome={**outcome, "steps": row["steps"], "size": row["size"], "rows": [row]},
     )
 
 
 def _values(measure: str, row: dict, evaluation: str) -> tuple[list[float | None], int]:
     """The scores, one a seed, in 0–1, and over how many classes they are the mean."""
+    if measure == "source":
+        return row["source"]["miou"], row["source"]["classes"]
     over = {"last16": "miou16", "last13": "miou13"}.get(measure, evaluation)
     if (measure, evaluation) == ("last13", "miou11"):
         return [None], 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,26 +20,31 @@ if TYPE_CHECKING:
     import pandas
 
 
-def gradient_reach(lab: Lab, method: str, model: str = "bisenet", pictures: int = 2) -> pandas.DataFrame:
-    """The norm of the gradient of each weighted term with respect to each network, before the first step.
+def gradient_reach(
+    lab: Lab, method: str, model: str = "bisenet", pictures: int = 2, *, step: int = 0, steps: int = 1, **settings: Any
+) -> pandas.DataFrame:
+    """The norm of the gradient of each weighted term with respect to each network, before anything has learned.
 
-    A dash where the term does not depend on a network. The loop collects a gradient only for the network whose
-    optimiser the objective names, in the last column.
+    A dash where the term does not depend on a network. The loop collects a gradient only for the networks whose
+    optimisers the objective names, in the last column.
 
     Args:
         lab: whose pictures, and whose seed for the weights of all networks.
         method: name of one that learns from source and target pictures.
         model: name of the segmenter.
         pictures: of each domain.
+        step, steps: which step of how many, for a method with phases.
+        settings: hyperparameters of the method.
     """
     import pandas
 
-    chosen, segmenter = create_method(method), create_model(model, seed=lab.seed)
+    chosen, segmenter = create_method(method, **settings), create_model(model, seed=lab.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(lab.seed)
         own = chosen.build(segmenter)
     chosen.model, chosen.networks = segmenter, own
     chosen.training_mode()
+    chosen.begin_step(step, steps)
     networks = {"segmenter": segmenter, **own}
     batches = {SOURCE: _batch(lab.source(), pictures, True), TARGET: _batch(lab.unlabelled_target(), pictures, False)}
     rows = {}
@@ -47,7 +52,7 @@ def gradient_reach(lab: Lab, method: str, model: str = "bisenet", pictures: int 
         for name, term in objective.terms.items():
             norms = gradient_norms(term.weight * term.loss, networks)
             rows[name] = {to: "–" if norm is None else f"{norm:.2g}" for to, norm in norms.items()}
-            rows[name]["taken by"] = objective.optimizer
+            rows[name]["taken by"] = ", ".join(objective.optimizers)
     return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("term")
 
 

@@ -178,6 +178,11 @@ def data_title(description: Mapping[str, Any]) -> str:
     return f"{data[SOURCE]['name']}{also} → {report['name']}"
 
 
+def source_title(source: str) -> str:
+    """Where a network is at home: trained and scored on the source, in words."""
+    return f"{source}, train → val"
+
+
 def rows_of(outcome: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of an outcome, each with the steps, the size and the data of its own.
 

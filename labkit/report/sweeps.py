@@ -9,30 +9,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from labkit import settings
+from labkit.data.catalog import splits_of
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.export import encode_png
 from labkit.data.selection import evenly
 from labkit.errors import LabError, UnknownNameError
 from labkit.files import write_atomically
 from labkit.lab import Inputs, Lab
-from labkit.labels import PALETTE
+from labkit.labels import EVALUATIONS, PALETTE
 from labkit.methods.registry import METHODS, create_method, method_class
 from labkit.models.registry import MODELS
 from labkit.papers.recipes import Field, recipe, stage_of
 from labkit.profiles import PAPER
+from labkit.report.curves import curves_of
 from labkit.report.results import measured_row, outcome_of
 from labkit.report.side_by_side import check_jobs, side_by_side
 from labkit.report.sweep_tables import SWEEPS, Row, Sweep
-from labkit.training.experiment import VALIDATION_MIOU, Experiment
+from labkit.training.experiment import Experiment
+from labkit.training.method import SOURCE
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run
 
 HOW = ("accumulate", "precision", "evaluate_every")
 """Settings of a recipe that make no other experiment: how a machine does it, and how often it is looked at."""
+
+SMALL = 256
+"""Rows of a picture below which :attr:`labkit.report.sweep_tables.Row.small` holds."""
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
@@ -72,6 +77,13 @@ def changes_of(row: Row, lab: Lab) -> dict[str, Field]:
         kind = "" if name in own else "method"
         reason = "" if row.section else "the paper does not have it"
         changes[name] = Field(value, row.section, ours=not row.section, reason=reason, kind=kind)
+    rows, fitted = lab.size[0], {}
+    if lab.profile.name != PAPER:
+        fitted |= {name: (value, "for trainings shorter than the paper's") for name, value in row.elsewhere.items()}
+    if rows < SMALL:
+        fitted |= {name: (value, f"for pictures of {rows} rows") for name, value in row.small.items()}
+    for name, (value, reason) in fitted.items():
+        changes[name] = Field(value, ours=True, reason=reason, kind="" if name in own else "method")
     return changes | {name: Field(value, ours=True, reason="asked for here") for name, value in row.how.items()}
 
 
@@ -237,7 +249,8 @@ def sweep(
         outcome = measured_row(row.name, runs) | {
             "experiment": list(row.experiment),
             "settings": values_of(row, lab),
-            "curves": [_curves(run) for run in runs],
+            "source": _at_home(runs, lab),
+            "curves": [curves_of(run) for run in runs],
         }
         if pictures is not None:
             label = f"{name}.{lab.pair.name}.{profile}/{SWEEPS[name].rows.index(row) + 1:02}"
@@ -325,6 +338,20 @@ def experiment_of(row: Row, lab: Lab, **changes: Any) -> Experiment:
     return lab.experiment(row.model, row.method, stage=row.stage, **{**values_of(row, lab), **changes})
 
 
+def _at_home(runs: list[Run], lab: Lab) -> dict[str, Any] | None:
+    """The runs' scores on the source's validation pictures; None for those that learnt nothing there."""
+    if SOURCE not in runs[0].description["data"] or "val" not in splits_of(lab.pair.source, lab.data):
+        return None
+    home = lab.source("val", runs[0].size)
+    scores = [lab.evaluate(run, home) for run in runs]
+    return {
+        "data": home.name,
+        "images": len(home),
+        "classes": len(EVALUATIONS[home.evaluation].train_ids),
+        "miou": [score.miou for score in scores],
+    }
+
+
 def _train(row: Row, lab: Lab, seed: int) -> Run:
     changes = {"weights": _train(row.start, lab, seed).folder / "weights.safetensors"} if row.start else {}
     return lab.conduct(replace(experiment_of(row, lab, **changes), seed=seed)).run
@@ -342,20 +369,3 @@ def _write_pictures(
         files[sample.name] = f"{label}-{number}.png"
         write_atomically(folder / files[sample.name], encode_png(picture))
     return files
-
-
-def _curves(run: Run) -> dict[str, list[float | None]]:
-    """At every evaluation its step and scores; losses and what was watched as means over the steps since the last."""
-    table = run.metrics
-    if VALIDATION_MIOU not in table:
-        return {}
-    evaluated = table[VALIDATION_MIOU].notna()
-    since = evaluated.shift(fill_value=False).cumsum()
-    once = ["step", *table.filter(like="val/")]
-    curves = table.loc[evaluated, once].reset_index(drop=True)
-    curves = curves.join(table.drop(columns=[*once, "learning_rate"]).groupby(since).mean())
-    return {name: [_null(round(value, 5)) for value in column.tolist()] for name, column in curves.items()}
-
-
-def _null(value: float) -> float | None:
-    return None if np.isnan(value) else value

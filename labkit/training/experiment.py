@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import sources
 from labkit.data.dataset import SegmentationDataset
-from labkit.errors import LabError
+from labkit.errors import LabError, UnknownNameError
 from labkit.evaluation.predict import evaluate, evaluate_with_loss
 from labkit.files import write_json
 from labkit.labels import NUM_CLASSES
 from labkit.models.registry import create_model, is_named_start, module_of
 from labkit.progress import track
-from labkit.settings import describe
+from labkit.settings import describe, with_settings
 from labkit.training import checkpoints
 from labkit.training.devices import check_device, make_fabric
 from labkit.training.loop import Trainer, bare
-from labkit.training.method import Method
+from labkit.training.method import SOURCE, STREAMS, Method
 from labkit.training.provenance import environment
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run, RunStore
@@ -45,6 +46,35 @@ DECISIVE_MODULES = (
 
 Registries are not among them: a new network or method concerns no other run.
 """
+
+
+def check_method(method: Method) -> Method:
+    """Refuse a method whose runs could not be told apart by what they were asked for.
+
+    Returns:
+        The method with its numbers as their type is declared: a weight of 1 and one of 1.0 are one run.
+
+    Raises:
+        LabError: a class instead of an object, no dataclass, no name of its own, streams that are no tuple, a setting
+            outside its range.
+        UnknownNameError: an unknown stream.
+    """
+    if isinstance(method, type):
+        raise LabError(f"method {method.__name__} is a class; give an object of it: {method.__name__}()")
+    cls = type(method)
+    if "__dataclass_fields__" not in vars(cls):
+        raise LabError(f"method {cls.__name__}: decorate the class with @dataclass, else its settings do not count")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", vars(cls).get("name", "")):
+        raise LabError(
+            f'method {cls.__name__}: give the class a name of its own, such as name = "my-method", of letters, digits '
+            "and hyphens; it becomes a part of its runs' names"
+        )
+    if not isinstance(cls.streams, tuple):
+        raise LabError(f"method {cls.name}: streams = {cls.streams!r} has to be a tuple, such as ({SOURCE!r},)")
+    for stream in cls.streams:
+        if stream not in STREAMS:
+            raise UnknownNameError(f"stream of method {cls.name}", stream, STREAMS)
+    return with_settings(method, {f.name: getattr(method, f.name) for f in fields(method) if "range" in f.metadata})
 
 
 @dataclass(frozen=True)
@@ -72,11 +102,7 @@ class Experiment:
     weights: str = "none"
 
     def __post_init__(self):
-        method = type(self.method)
-        if "__dataclass_fields__" not in vars(method):
-            raise LabError(
-                f"method {method.__name__}: decorate the class with @dataclass, else its settings do not count"
-            )
+        check_method(self.method)
 
     def describe(self) -> dict[str, Any]:
         """The description that names the run, as plain JSON."""

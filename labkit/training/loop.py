@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import nn
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.transforms import Augmentation, layout, normalize, to_device
 from labkit.errors import LabError, UnknownNameError
-from labkit.training.method import SOURCE, TARGET, Batch, Method, Objective
+from labkit.training.method import SEGMENTER, SOURCE, TARGET, Batch, Method, Objective
 from labkit.training.random_states import random_states, set_random_states
 from labkit.training.recipe import Recipe
 from labkit.training.schedule import constant, poly, set_learning_rate
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 10
 """Steps between two readings of the losses: only there does the host wait for the device."""
-
-SEGMENTER = "segmenter"
 
 
 class NonFiniteLoss(LabError):
@@ -199,22 +198,29 @@ class Trainer:
 
     def _train_step(self, streams: dict) -> None:
         recipe = self.recipe
-        factor = _factor(recipe, self.step)
-        for optimizer in self.optimizers.values():
-            set_learning_rate(optimizer, factor)
+        self.method.begin_step(self.step, recipe.steps)
+        factors = self._factors()
+        for name, optimizer in self.optimizers.items():
+            set_learning_rate(optimizer, factors[name])
             optimizer.zero_grad(set_to_none=True)
-        record = _Step(self.step + 1, recipe.learning_rate * factor, ())
+        record = _Step(self.step + 1, recipe.learning_rate * factors[SEGMENTER], ())
         touched: dict[str, None] = {}
         for micro in range(recipe.accumulate):
             step_batches = {stream: self._next_batch(stream, streams[stream], micro) for stream in streams}
             record.names += tuple(name for batch in step_batches.values() for name in batch.names)
             for objective in self.method.objectives(step_batches):
-                # Only leaves of the objective's own optimiser collect its gradient.
-                self.fabric.backward(objective.total / recipe.accumulate, inputs=self._parameters(objective.optimizer))
+                # Only leaves of the objective's own optimisers collect its gradient.
+                own = [leaf for name in objective.optimizers for leaf in self._parameters(name)]
+                self.fabric.backward(objective.total / recipe.accumulate, inputs=own)
                 self._remember(record, objective)
-                touched[objective.optimizer] = None
+                touched |= dict.fromkeys(objective.optimizers)
         self._step_optimizers(touched)
         self._unread.append(record)
+
+    def _factors(self) -> dict[str, float]:
+        """The factor on every network's first learning rate at this step."""
+        schedule = partial(_factor, self.recipe)
+        return {name: self.method.learning_rate_factor(name, self.step, schedule) for name in self.networks}
 
     def _step_optimizers(self, names: Iterable[str]) -> None:
         scaler = getattr(self.fabric.strategy.precision, "scaler", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -35,17 +35,27 @@ class Term:
     weight: float = 1.0
 
 
+SEGMENTER = "segmenter"
+"""The segmenter's name among networks and optimisers, beside those of the method's own networks."""
+
+
 @dataclass(frozen=True)
 class Objective:
-    """Named terms whose weighted sum one optimiser minimises.
+    """Named terms whose weighted sum one optimiser minimises, or several together.
 
-    ``optimizer`` names it: ``"segmenter"``, or one of the networks that :meth:`Method.build` returned. ``watched`` are
+    ``optimizer`` names it: ``"segmenter"``, or one of the networks that :meth:`Method.build` returned; or a tuple of
+    such names, for a sum that several networks minimise at once. ``watched`` are
     further scalars, by the name of their column among the metrics; they enter no sum: an accuracy, a threshold.
     """
 
     terms: Mapping[str, Term]
-    optimizer: str = "segmenter"
+    optimizer: str | tuple[str, ...] = "segmenter"
     watched: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The names of the optimisers, also where it is one."""
+        return (self.optimizer,) if isinstance(self.optimizer, str) else self.optimizer
 
     @property
     def total(self) -> Tensor:
@@ -62,8 +72,8 @@ STREAMS = (SOURCE, TARGET, LABELLED_TARGET)
 class Method:
     """Base of every method: how a training step turns batches into losses.
 
-    A method gets networks, never the loop: no device, no optimiser step, no schedule. The loop asks it for
-    objectives; the gradient of each reaches the parameters of its own optimiser and no others. When all have come, the
+    A method gets networks, never the loop: no device, no optimiser step. The loop asks it for
+    objectives; the gradient of each reaches the parameters of its own optimisers and no others. When all have come, the
     optimisers that they named take their steps. Subclasses are dataclasses whose fields are
     the method's hyperparameters; they are part of a run's description.
 
@@ -112,6 +122,20 @@ class Method:
         """
         for network in (self.model, *self.networks.values()):
             network.train()
+
+    def begin_step(self, step: int, steps: int) -> None:
+        """Told before every step its number, counted from 0, and how many there are in all: for phases.
+
+        A step has one, however many micro-batches share it; a resumed training goes on with the next.
+        """
+
+    def learning_rate_factor(self, network: str, step: int, recipe: Callable[[int], float]) -> float:
+        """The factor on a first learning rate at ``step``, counted from 0.
+
+        ``network`` is ``"segmenter"`` or an own network; ``recipe`` is the recipe's schedule, as a function of the
+        step. By default all follow it.
+        """
+        return recipe(step)
 
     def objectives(self, batches: Mapping[str, Batch]) -> Iterator[Objective]:
         """Yield the objectives of one step, in order. ``batches`` has one entry for each of ``streams``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch.optim import Optimizer
 
 
@@ -21,6 +23,16 @@ def poly(step: int, steps: int, power: float = 0.9, warmup: int = 0) -> float:
 def constant(step: int, warmup: int = 0) -> float:
     """The factor 1 (loda2025 §3: no scheduler), after a linear warm-up if there is one."""
     return min(1.0, (step + 1) / warmup) if warmup else 1.0
+
+
+def restarted(schedule: Callable[[int], float], step: int, begin: int) -> float:
+    """The factor of a schedule that begins anew, with 1, at step ``begin``: poly from there to its end.
+
+    0 before, for a network that is not trained yet; a constant schedule stays 1.
+    """
+    if step < begin:
+        return 0.0
+    return min(1.0, schedule(step) / schedule(begin)) if begin else schedule(step)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

@@ -1,0 +1,50 @@
+"""Recorded differences between the rows of a sweep, seed by seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labkit.report.results import load_results, provenance, recorded_seeds
+from labkit.report.tables import Noted, Words
+
+
+def recorded_differences(
+    sweep: str, pair: str, baseline: str, profile: str = "mini", *, of: str | None = None
+) -> Noted | Words:
+    """What each row of a recorded sweep has over a baseline, in points of target mIoU after the last step.
+
+    Trainings of one seed share initial weights and the order of source pictures, so they are compared in pairs: the
+    spread of the difference is not the difference of the spreads.
+
+    Args:
+        sweep, pair, profile: the recorded sweep; words if it has not been recorded.
+        baseline: a row, with all the seeds of the others.
+        of: the sweep that the baseline is a row of; by default the same.
+
+    Returns:
+        For each row but the baseline the mean difference ± its standard deviation over seeds (n − 1), and the single
+        ones.
+    """
+    import pandas
+
+    for name in (sweep, of or sweep):
+        if load_results(name, pair, profile) is None:
+            return recorded_seeds(name, pair, profile)
+    outcome, other = load_results(sweep, pair, profile), load_results(of or sweep, pair, profile)
+    base = dict(zip(other["seeds"], _scores(other)[baseline], strict=True))
+    rows = {}
+    for name, scores in _scores(outcome).items():
+        if (name, sweep) == (baseline, of or sweep):
+            continue
+        differences = [100 * (score - base[seed]) for seed, score in zip(outcome["seeds"], scores, strict=True)]
+        spread = f" ± {np.std(differences, ddof=1):.1f}" if len(differences) > 1 else ""
+        rows[name] = {
+            "mean": f"{np.mean(differences):+.1f}{spread}",
+            "seed by seed": ", ".join(f"{one:+.1f}" for one in differences),
+        }
+    table = pandas.DataFrame.from_dict(rows, orient="index")
+    return Noted(table.rename_axis(f"points over “{baseline}”, {outcome['data']}"), provenance(outcome))
+
+
+def _scores(outcome: dict) -> dict[str, list[float]]:
+    return {row["name"]: row["miou"] for row in outcome["rows"]}
