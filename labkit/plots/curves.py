@@ -147,9 +147,8 @@ def seed_curves(
 def _legend_columns(names: Sequence[str], room: int = 92) -> int:
     """How many columns of names, filled one after the other, fit beside each other; ``room`` in letters."""
     for columns in range(min(4, len(names)), 1, -1):
-        height = -(-len(names) // columns)
-        widths = [8 + max(map(len, names[first : first + height])) for first in range(0, len(names), height)]
-        if sum(widths) <= room:
+        shares = np.array_split(np.array(names), columns)  # as Matplotlib fills them
+        if sum(8 + max(map(len, share)) for share in shares) <= room:
             return columns
     return 1
 
