@@ -56,7 +56,7 @@ def test_it_is_a_figure(recorded):
 
 
 def test_what_is_not_there_is_said(recorded, tmp_path):
-    lab, folder = recorded
+    _, folder = recorded
     rows = {"1": ("baitan2025.table3", "1")}
     assert "has not been recorded" in str(report.recorded_prediction_figure(Lab("smoke-9"), rows, folder))
     camvid = Lab("mini", "minicity-camvid", data=tmp_path / "none")
