@@ -25,6 +25,7 @@ from labkit.methods.registry import create_method
 from labkit.models.registry import create_model
 from labkit.training.devices import make_fabric
 from labkit.training.loop import Trainer
+from labkit.training.method import Method
 from labkit.training.provenance import environment
 from labkit.training.recipe import Recipe
 
@@ -34,26 +35,35 @@ WARM_UP = 5
 
 
 def training(network: str, batch: int, precision: str, pictures: InMemory, steps: int) -> dict[str, float | str]:
-    """Pictures a second and the most memory in GiB; the error's first line where the card is too small."""
+    """Speed and memory of a source-only training."""
+    recipe = Recipe(steps=WARM_UP + steps, batch_size=batch, jitter=0.5, blur=0.5, evaluate_every=0)
+    return timed_steps(network, create_method("source-only"), recipe, {"source": pictures}, precision)
+
+
+def timed_steps(
+    network: str, method: Method, recipe: Recipe, pictures: dict[str, InMemory], precision: str
+) -> dict[str, float | str]:
+    """Steps after the warm-up: pictures a second, milliseconds a step, the most memory in GiB.
+
+    The error's first line where the card is too small.
+    """
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    recipe = Recipe(steps=WARM_UP + steps, batch_size=batch, jitter=0.5, blur=0.5, evaluate_every=0)
     try:
         fabric = make_fabric(precision, "cuda")
         model = create_model(network, num_classes=NUM_CLASSES, seed=0)
-        going = Trainer(fabric, model, create_method("source-only"), recipe, {"source": pictures}, 0).run()
+        going = Trainer(fabric, model, method, recipe, pictures, 0).run()
         for _ in range(WARM_UP):
             next(going)
         torch.cuda.synchronize()
         start = time.perf_counter()
-        for _ in range(steps):
-            next(going)
+        steps = sum(1 for _ in going)
         torch.cuda.synchronize()
     except torch.OutOfMemoryError as error:
         return {"error": str(error).splitlines()[0]}
     seconds = time.perf_counter() - start
     return {
-        "pictures_per_second": round(batch * steps / seconds, 1),
+        "pictures_per_second": round(recipe.batch_size * steps / seconds, 1),
         "milliseconds_per_step": round(1000 * seconds / steps, 1),
         "memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
     }
@@ -74,6 +84,9 @@ def main() -> None:
     parser.add_argument("--size", default="512x1024", help="height x width of the pictures")
     parser.add_argument("--batch", default="4,16", help="pictures in a step")
     arguments = parser.parse_args()
+    if not torch.cuda.device_count():  # asks the driver; CUDA itself is not begun before processes are forked
+        print(json.dumps({"not measured": "no CUDA device"}))
+        return
     height, width = map(int, arguments.size.split("x"))
     pictures = InMemory(open_dataset("minicity-game", "train", (height, width), count=32))
     pictures.fill(8)  # before this process uses the GPU

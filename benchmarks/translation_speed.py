@@ -10,45 +10,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 
 import torch
+from gpu_speed import WARM_UP, timed_steps
 
 from labkit.data.catalog import open_dataset
 from labkit.data.memory import InMemory
-from labkit.labels import NUM_CLASSES
 from labkit.methods.registry import create_method
-from labkit.models.registry import create_model
-from labkit.training.devices import make_fabric
-from labkit.training.loop import Trainer
 from labkit.training.provenance import environment
 from labkit.training.recipe import Recipe
 
 PRECISIONS = ("32-true", "bf16-mixed")
-WARM_UP = 5
 
 
 def measure(settings: dict, method: str, precision: str, pictures: dict[str, InMemory], steps: int) -> dict:
-    """Milliseconds a step and the most memory in GiB; every step trains everything that the method has."""
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
+    """Speed and memory; every step trains everything that the method has."""
     recipe = Recipe(steps=WARM_UP + steps, batch_size=1, evaluate_every=0, optimizer="adam", learning_rate=1e-5)
-    try:
-        fabric = make_fabric(precision, "cuda")
-        model = create_model("deeplabv3plus", num_classes=NUM_CLASSES, seed=0)
-        going = Trainer(fabric, model, create_method(method, **settings), recipe, pictures, 0).run()
-        for _ in range(WARM_UP):
-            next(going)
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        for _ in range(steps):
-            next(going)
-        torch.cuda.synchronize()
-    except torch.OutOfMemoryError as error:
-        return {"error": str(error).splitlines()[0]}
-    milliseconds = 1000 * (time.perf_counter() - start) / steps
-    gib = torch.cuda.max_memory_allocated() / 2**30
-    return {"milliseconds_per_step": round(milliseconds, 1), "memory_gib": round(gib, 2)}
+    return timed_steps("deeplabv3plus", create_method(method, **settings), recipe, pictures, precision)
 
 
 def main() -> None:
@@ -56,6 +34,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=15, help="timed training steps")
     parser.add_argument("--sizes", default="256x512,600x600", help="heights x widths of the pictures")
     arguments = parser.parse_args()
+    if not torch.cuda.device_count():  # asks the driver; CUDA itself is not begun before processes are forked
+        print(json.dumps({"not measured": "no CUDA device"}))
+        return
     found = {}
     methods = {
         "cyclegan, translation": ("cyclegan", "translation_steps", 10**6),
