@@ -15,3 +15,6 @@ class UnknownNameError(LabError):
     def __init__(self, kind: str, name: object, known):
         self.kind, self.name, self.known = kind, name, sorted(map(str, known))
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}")
+
+    def __reduce__(self):  # to travel between processes
+        return type(self), (self.kind, self.name, self.known)

@@ -150,7 +150,7 @@ def profile_named(name: str) -> Profile:
     ``mini-900`` is the profile ``mini`` with trainings of 900 steps; the same for every profile but ``paper``.
     """
     base, _, steps = name.rpartition("-")
-    if base in PROFILES and base != PAPER and steps.isdecimal() and int(steps):
+    if base in PROFILES and base != PAPER and steps.isdecimal() and int(steps) and str(int(steps)) == steps:
         return replace(PROFILES[base], name=name, steps=int(steps))
     if name not in PROFILES:
         raise UnknownNameError("profile", name, PROFILES)

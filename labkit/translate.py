@@ -92,7 +92,7 @@ def translate_images(generator: nn.Module, images: Tensor) -> Tensor:
 
     Args:
         generator: in evaluation mode.
-        images: float32 ``(N, 3, H, W)`` in [0, 1], on the generator's device; sides of 4 pixels or more.
+        images: float32 ``(N, 3, H, W)`` in [0, 1], on the generator's device; sides of 5 pixels or more.
 
     Returns:
         The same shape, in [0, 1].
@@ -101,8 +101,10 @@ def translate_images(generator: nn.Module, images: Tensor) -> Tensor:
         LabError: a smaller picture.
     """
     height, width = images.shape[-2:]
-    if min(height, width) < STRIDE:
-        raise LabError(f"a picture of {height}×{width} is too small to translate; {STRIDE} pixels a side are needed")
+    if min(height, width) <= STRIDE:  # the generators need two values a side at a quarter of the size
+        raise LabError(
+            f"a picture of {height}×{width} is too small to translate; {STRIDE + 1} pixels a side are needed"
+        )
     padded = F.pad(2 * images - 1, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         return (generator(padded)[..., :height, :width] + 1) / 2
@@ -273,8 +275,9 @@ def _alone(out: Path) -> Iterator[None]:
     except OSError as error:
         raise LabError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
     try:
-        for leftover in out.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        if (out / ORIGIN).is_file():  # in a folder of ours alone
+            for leftover in out.rglob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

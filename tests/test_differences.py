@@ -12,10 +12,11 @@ from torchmetrics.segmentation import MeanIoU
 
 from labkit import report
 from labkit.data.dataset import Sample
+from labkit.errors import LabError, UnknownNameError
 from labkit.evaluation.predict import evaluate, evaluate_with_loss
 from labkit.labels import IGNORE, NUM_CLASSES
 from labkit.models.output import SegmentationOutput
-from labkit.profiles import PROFILES, UnknownNameError, profile_named
+from labkit.profiles import PROFILES, profile_named
 from labkit.report import differences
 from labkit.report.results import load_results
 
@@ -47,6 +48,16 @@ def test_differences_are_paired_by_seed(recorded):
 def test_a_baseline_of_the_same_sweep_is_not_compared_with_itself(recorded):
     shown = report.recorded_differences("baitan2025.table3", "minicity", "2")
     assert list(shown.table.index) == ["1"]
+
+
+def test_an_unknown_baseline_and_a_missing_seed_are_errors(recorded, monkeypatch):
+    with pytest.raises(UnknownNameError, match="known: source only"):
+        report.recorded_differences("baitan2025.table3", "minicity", "oracle", of="baitan2025.table2")
+    outcome = differences.load_results("baitan2025.table2", "minicity")
+    other = {"baitan2025.table2": outcome, "baitan2025.table3": outcome | {"seeds": [0, 1, 7]}}
+    monkeypatch.setattr(differences, "load_results", lambda name, *_: other[name])
+    with pytest.raises(LabError, match=r"\[7\]"):
+        report.recorded_differences("baitan2025.table3", "minicity", "source only", of="baitan2025.table2")
 
 
 def test_what_is_not_recorded_is_said(recorded):
@@ -114,7 +125,9 @@ def test_a_profile_may_carry_its_steps():
     assert "mini-900" not in PROFILES
 
 
-@pytest.mark.parametrize("name", ["paper-900", "mini-0", "mini-", "mini--5", "900", "maxi-900", "mini-9.5"])
+@pytest.mark.parametrize(
+    "name", ["paper-900", "mini-0", "mini-", "mini--5", "900", "maxi-900", "mini-9.5", "mini-007"]
+)
 def test_other_endings_are_unknown_profiles(name):
     with pytest.raises(UnknownNameError, match="known: gpu, mini, paper, scratch, smoke"):
         profile_named(name)

@@ -336,3 +336,26 @@ def test_a_network_without_an_optimiser_is_said(squares):
     with pytest.raises(NotImplementedError, match="builds 'judge' but gives it no optimiser"):
         Trainer(make_fabric(device="cpu"), Tiny(), method, Recipe(steps=1), sets, 0)
     assert "`builds 'judge' but gives it no optimiser`" in PAGE
+
+
+def test_what_a_method_keeps_has_to_be_there_and_to_have_a_name_of_its_own(tmp_path):
+    from dataclasses import dataclass
+
+    from labkit.errors import LabError, UnknownNameError
+    from labkit.lab import Lab
+    from labkit.methods.supervised import SourceOnly
+
+    @dataclass
+    class Forgetful(SourceOnly):
+        name, keeps = "forgetful", ("teacher",)
+
+    @dataclass
+    class Careless(SourceOnly):
+        name, keeps = "careless", ("weights",)
+
+    lab = Lab("smoke-1", runs=tmp_path)
+    with pytest.raises(UnknownNameError, match="network that method forgetful keeps 'teacher'"):
+        lab.train("bisenet", Forgetful())
+    with pytest.raises(LabError, match="keeps names weights"):
+        lab.train("bisenet", Careless())
+    assert not list(tmp_path.rglob("result.json"))

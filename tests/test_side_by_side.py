@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from labkit import report
 from labkit.data.catalog import open_dataset
 from labkit.data.memory import InMemory
-from labkit.errors import LabError
+from labkit.data.pairs import BadFileError
+from labkit.errors import LabError, UnknownNameError
 from labkit.report.side_by_side import check_jobs, side_by_side
 from labkit.training.runs import RunStore
 
@@ -32,17 +38,85 @@ def test_every_task_is_done_once_in_several_processes(tmp_path):
     assert len(pids) == 6 and 2 <= len(set(pids)) <= 3
 
 
-def test_an_error_ends_the_rest_and_keeps_its_words(tmp_path):
+def test_after_an_error_nothing_is_begun(tmp_path):
+    """A worker's queue holds tasks that cannot be cancelled any more; they are not begun either."""
+
     def fail():
         raise LabError("data/gta5 is not there")
 
     def late(number: int):
-        time.sleep(0.3)
         (tmp_path / f"{number}").touch()
+        time.sleep(0.5)
 
     with pytest.raises(LabError, match=r"^data/gta5 is not there$"):
-        side_by_side([fail, *(lambda n=n: late(n) for n in range(20))], 2)
-    assert len(list(tmp_path.iterdir())) < 20
+        side_by_side([fail, *(lambda n=n: late(n) for n in range(12))], 2)
+    assert len(list(tmp_path.iterdir())) <= 2  # what the other process had begun by then, and one for luck
+
+
+def test_a_killed_process_is_an_error_in_words():
+    with pytest.raises(LabError, match=r"killed.*memory.*fewer --jobs"):
+        side_by_side([lambda: os.kill(os.getpid(), signal.SIGKILL)], 2)
+
+
+ORPHANS = """
+import os, sys, time
+from labkit.report.side_by_side import side_by_side
+
+def task():
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+side_by_side([task, task], 2)
+"""
+
+
+def test_no_process_outlives_its_parent():
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True)
+    pids = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.terminate()
+    parent.wait(20)
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_forked_processes_do_not_wait_for_their_parents_threads():
+    """The parent has computed with two threads, which a fork does not take along."""
+
+    def compute():
+        assert torch.ones(2000, 2000).mm(torch.ones(2000, 2000))[0, 0] == 2000
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        compute()
+        side_by_side([compute, compute], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+class Damaged:
+    """A data set of damaged files."""
+
+    name, split, evaluation, labelled = "damaged", "train", "miou", True
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        raise BadFileError(Path("gta5/images/00001.png"), "cannot be decoded")
+
+
+def test_a_damaged_picture_is_an_error_not_a_wait():
+    with pytest.raises(BadFileError, match=r"00001.png: cannot be decoded"):
+        InMemory(Damaged()).fill(2)
+
+
+@pytest.mark.parametrize("error", [UnknownNameError("profile", "x", ["b", "a"]), BadFileError(Path("a.png"), "empty")])
+def test_errors_travel_between_processes(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 def test_other_systems_are_told(monkeypatch):
@@ -117,3 +191,13 @@ def test_the_source_score_is_that_of_the_source_pictures(both):
     expected = lab.evaluate(run, lab.source("val")).miou
     assert row["source"] == {"data": "MiniCity game", "images": 4, "classes": 19, "miou": [pytest.approx(expected)]}
     assert np.isfinite(row["curves"][0]["val/loss"]).all()
+
+
+def test_every_sweep_is_checked_before_the_first_is_trained(tmp_path):
+    from click.testing import CliRunner
+
+    from labkit import cli
+
+    words = ["sweep", "baitan2025.table5", "baitan2025.tabel5", "--profile", "smoke", "--runs", str(tmp_path)]
+    done = CliRunner().invoke(cli.main, words)
+    assert done.exit_code == 2 and "tabel5" in done.output and not list(tmp_path.iterdir())

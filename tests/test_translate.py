@@ -383,6 +383,7 @@ def test_what_is_refused_is_named_and_leaves_nothing(run, other, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("dear")
+    (foreign / ".draft.tmp").write_text("half a letter")
     out = tmp_path / "out"
     for given, words, message in (
         (other, {"source": str(source), "out": out}, r"source-only, which keeps no generators; train one that transl"),
@@ -397,8 +398,8 @@ def test_what_is_refused_is_named_and_leaves_nothing(run, other, tmp_path):
     for changed, message in (({"towards": "moon"}, "known: source, target"), ({"split": "evening"}, "known: all, te")):
         with pytest.raises(UnknownNameError, match=message):
             translate(run, str(source), out, device="cpu", **changed)
-    assert not out.exists() and files(foreign) == {"letter.txt": b"dear"}
-    assert [path.name for path in foreign.iterdir()] == ["letter.txt"]
+    assert not out.exists() and files(foreign) == {"letter.txt": b"dear", ".draft.tmp": b"half a letter"}
+    assert sorted(path.name for path in foreign.iterdir()) == [".draft.tmp", "letter.txt"]
     result = labkit("translate", other.folder, "--source", source, "--out", out)
     assert result.exit_code == 2 and "keeps no generators" in result.stderr
 

@@ -247,6 +247,31 @@ def test_the_objective_against_the_equations():
         assert next(iter(objective.watched.values())).item() == pytest.approx(right.item())
 
 
+class Untranslated(nn.Module):
+    """Generators that have nothing to do."""
+
+    def forward(self, direction, pictures):
+        return pictures
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_judge_of_features_sees_pictures_and_not_the_mode_of_batch_norm(fixed, step):
+    """Equal pictures that nothing translates have equal features, before and after the segmenter begins to learn."""
+    method, batches = prepared(UDAMobile(**SMALL, fixed_statistics=fixed, frozen_steps=2), step=step)
+    method.networks["generators"] = Untranslated()
+    for norm in (one for one in method.model.modules() if isinstance(one, nn.BatchNorm2d)):
+        norm.running_mean += 3  # stored statistics that no batch has
+    same = {stream: Batch(batches["source"].images, batch.labels) for stream, batch in batches.items()}
+    shown = {}
+    method.judge = lambda name, original, translated: shown.update({name: (original, translated)})
+    list(method.objectives(same))
+    judged = {name: pair for name, pair in shown.items() if "features" in name}
+    assert len(judged) == 2
+    for original, translated in judged.values():
+        torch.testing.assert_close(original, translated)
+
+
 @pytest.mark.parametrize("cls", METHODS)
 @pytest.mark.parametrize("step", [0, 7])
 def test_gradients_of_a_batch_are_the_mean_of_its_pictures(cls, step):

@@ -38,6 +38,9 @@ class BadFileError(LabError):
         self.file, self.reason = file, reason
         super().__init__(f"{file}: {reason}")
 
+    def __reduce__(self):  # to travel between processes
+        return type(self), (self.file, self.reason)
+
 
 class Pair(NamedTuple):
     """Where an image and its label map are, or should be. ``name`` is unique within the split.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from labkit.losses.translation import ORIGINAL, TRANSLATED, cycle_consistency, least_squares, semantic_consistency
 from labkit.methods.image_pool import ImagePool
 from labkit.methods.supervised import SourceOnly
-from labkit.models.batch_norm import fix_statistics
+from labkit.models.batch_norm import fix_statistics, still_statistics
 from labkit.models.generator import Generator
 from labkit.models.output import SegmentationOutput
 from labkit.models.patch_gan import PatchGAN
@@ -150,6 +150,18 @@ class Translation(SourceOnly):
         output = self.model(images)
         self.training_mode()
         return output
+
+    @torch.no_grad()
+    def judged_original(self, images: Tensor, segmented: SegmentationOutput) -> SegmentationOutput:
+        """What a judge of features is shown of originals: normalised as the translations are that it sees beside them.
+
+        Where those are normalised by their batch, stored statistics would tell it all, whatever the pictures are.
+        ``segmented`` is :meth:`segment_original`'s output for the same images.
+        """
+        if self.fixed_statistics or self.segmenter_fixed:
+            return segmented
+        with still_statistics(self.model):
+            return self.model(images)
 
     def image_terms(self, pictures: Translated) -> dict[str, Term]:
         """Both generators' sides of eqs. (1) and (2) by least squares, and the cycle consistency, eq. (3)."""

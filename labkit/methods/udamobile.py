@@ -113,6 +113,7 @@ class UDAMobile(Translation):
         if aligned:
             for domain, original, translated in ((TARGET, target, adapted), (SOURCE, source, restyled)):
                 discriminator = f"discriminator-features-{domain}"
+                original = self.judged_original(batches[domain].images, original)
                 features = [output.features["backbone"] for output in (original, translated)]
                 terms[f"feature-{domain}"] = Term(self.deceived(discriminator, features[1]), self.lambda_feat)
                 judged.append((discriminator, features[0], features[1].detach()))

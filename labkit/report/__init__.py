@@ -20,7 +20,7 @@ from labkit.report.rows import train_row, train_rows
 from labkit.report.selections import selection_table
 from labkit.report.source_code import show_source
 from labkit.report.speed import inference_speed, training_speed
-from labkit.report.sweeps import SWEEPS, plan_sweep, plan_text, sweep, train_ahead
+from labkit.report.sweeps import SWEEPS, check_sweeps, plan_sweep, plan_text, sweep, train_ahead
 from labkit.report.tables import per_class_table, result_table
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "augmentation_curves_figure",
     "augmentation_gains",
     "augmentation_seeds",
+    "check_sweeps",
     "curves_figure",
     "difference_figure",
     "focal_curves_figure",

@@ -102,12 +102,13 @@ def augmentation_gains(pair: str, profiles: Sequence[str] = ("mini", "mini-900",
         if baseline is None or combined is None:
             continue
         scores = {row["name"]: row["miou"] for row in baseline["rows"]}
-        pairs = zip(scores[BASELINE], combined["miou"], strict=False)
+        first, second = _by_seed(baseline, _row(baseline, BASELINE)), _by_seed(outcome, combined)
+        gains = [second[seed] - first[seed] for seed in second if seed in first]
         (height, width) = baseline["size"]
         rows[f"{baseline['steps']} steps at {height}×{width}"] = {
             f"{BASELINE}, mIoU %": _spread(scores[BASELINE]),
             "jitter + blur": _spread(combined["miou"]),
-            "gain": f"+{_spread(gains)}" if np.mean(gains := [b - a for a, b in pairs]) > 0 else _spread(gains),
+            "gain": f"+{_spread(gains)}" if np.mean(gains) > 0 else _spread(gains),
             "oracle": _spread(scores["oracle"]) if "oracle" in scores else "–",
         }
         notes += [f"Recorded: {training_text(one)}." for one in (baseline, outcome)]
@@ -144,10 +145,12 @@ def recorded_additivity(pair: str, profile: str = "mini") -> pandas.DataFrame | 
     baseline, outcome = _recorded(pair, profile)
     if baseline is None or outcome is None:
         return augmentation_seeds(pair, profile)
-    rows = {BASELINE: _row(baseline, BASELINE)} | {TITLES[row["name"]]: row for row in outcome["rows"]}
-    seeds = range(min(len(row["miou"]) for row in rows.values()))
+    rows = {BASELINE: _by_seed(baseline, _row(baseline, BASELINE))}
+    rows |= {TITLES[row["name"]]: _by_seed(outcome, row) for row in outcome["rows"]}
     points = [
-        additivity(pandas.DataFrame({name: {"mIoU": 100 * r["miou"][k]} for name, r in rows.items()})) for k in seeds
+        additivity(pandas.DataFrame({name: {"mIoU": 100 * scores[seed]} for name, scores in rows.items()}))
+        for seed in outcome["seeds"]
+        if seed in rows[BASELINE]
     ]
     stacked = np.stack([one.to_numpy(float) for one in points])
     mean = pandas.DataFrame(stacked.mean(0), points[0].index, points[0].columns).map("{:+.1f}".format)
@@ -171,6 +174,10 @@ def difference_figure(table: pandas.DataFrame | None, data: str):
     order = [*(name for name in CLASS_NAMES if name in points.index), "mIoU"]
     title = f"{data}: points of IoU, less source only"
     return plots.difference_map(points.loc[order].to_numpy(), order, list(points), title=title)
+
+
+def _by_seed(outcome: dict, row: dict) -> dict[int, float]:
+    return dict(zip(outcome["seeds"], row["miou"], strict=True))
 
 
 def _recorded(pair: str, profile: str) -> tuple[dict | None, dict | None]:

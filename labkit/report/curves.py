@@ -20,7 +20,9 @@ TITLES = {
     "val/miou": "mIoU on the target's validation pictures",
     "val/loss": "cross-entropy on the target's validation pictures",
     "loss/main": "training loss of the main head",
+    "loss/cycle": "cycle consistency, without its λ",
     "discriminator accuracy": "share of right answers of the discriminator",
+    "discriminator-target accuracy": "share of right answers of the target's discriminator",
 }
 """What a column is, in words; another column is its own title."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from labkit.errors import LabError, UnknownNameError
 from labkit.report.results import load_results, provenance, recorded_seeds
 from labkit.report.tables import Noted, Words
 
@@ -31,7 +32,11 @@ def recorded_differences(
         if load_results(name, pair, profile) is None:
             return recorded_seeds(name, pair, profile)
     outcome, other = load_results(sweep, pair, profile), load_results(of or sweep, pair, profile)
+    if baseline not in _scores(other):
+        raise UnknownNameError(f"recorded row of {of or sweep}", baseline, _scores(other))
     base = dict(zip(other["seeds"], _scores(other)[baseline], strict=True))
+    if lacking := set(outcome["seeds"]) - set(base):
+        raise LabError(f"{of or sweep} has not been recorded with the seeds {sorted(lacking)} of {sweep}")
     rows = {}
     for name, scores in _scores(outcome).items():
         if (name, sweep) == (baseline, of or sweep):

@@ -288,7 +288,7 @@ def _measured(number: Number, state: str, outcome: dict, row: dict) -> Ours | No
     if on_source and not row.get("source"):  # an oracle has none, and older records do not
         return None
     scale, evaluation = _SCALE[number.unit], outcome["report"]["evaluation"]
-    values, classes = _values(number.measure, row, evaluation)
+    values, classes = scores_of(number.measure, row, evaluation)
     if any(value is None or math.isnan(value) for value in values):
         return None
     return Ours(
@@ -304,7 +304,7 @@ def _measured(number: Number, state: str, outcome: dict, row: dict) -> Ours | No
     )
 
 
-def _values(measure: str, row: dict, evaluation: str) -> tuple[list[float | None], int]:
+def scores_of(measure: str, row: dict, evaluation: str) -> tuple[list[float | None], int]:
     """The scores, one a seed, in 0–1, and over how many classes they are the mean."""
     if measure == "source":
         return row["source"]["miou"], row["source"]["classes"]

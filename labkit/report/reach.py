@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
 
 
 def gradient_reach(
-    lab: Lab, method: str, model: str = "bisenet", pictures: int = 2, *, step: int = 0, steps: int = 1, **settings: Any
+    lab: Lab,
+    method: str,
+    model: str = "bisenet",
+    pictures: int = 2,
+    *,
+    step: int = 0,
+    steps: int = 1,
+    by_part: Collection[str] = (),
+    weights: str = "none",
+    **settings: Any,
 ) -> pandas.DataFrame:
-    """The norm of the gradient of each weighted term with respect to each network, before anything has learned.
+    """The norm of the gradient of each weighted term with respect to each network, before a method's own have learned.
 
     A dash where the term does not depend on a network. The loop collects a gradient only for the networks whose
     optimisers the objective names, in the last column.
@@ -34,18 +44,22 @@ def gradient_reach(
         model: name of the segmenter.
         pictures: of each domain.
         step, steps: which step of how many, for a method with phases.
+        by_part: networks to be shown by their parts (encoder and decoder), a column each.
+        weights: what the segmenter starts from, as for :meth:`labkit.lab.Lab.experiment`.
         settings: hyperparameters of the method.
     """
     import pandas
 
-    chosen, segmenter = create_method(method, **settings), create_model(model, seed=lab.seed)
+    chosen, segmenter = create_method(method, **settings), create_model(model, weights=weights, seed=lab.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(lab.seed)
         own = chosen.build(segmenter)
     chosen.model, chosen.networks = segmenter, own
     chosen.training_mode()
     chosen.begin_step(step, steps)
-    networks = {"segmenter": segmenter, **own}
+    networks = {}
+    for name, network in {"segmenter": segmenter, **own}.items():
+        networks |= dict(network.named_children()) if name in by_part else {name: network}
     batches = {SOURCE: _batch(lab.source(), pictures, True), TARGET: _batch(lab.unlabelled_target(), pictures, False)}
     rows = {}
     for objective in chosen.objectives(batches):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.errors import UnknownNameError
 from labkit.lab import Lab
-from labkit.report.sweeps import experiment_of, sweep_named
+from labkit.report.sweeps import sweep_named, train_with_start
 from labkit.training.runs import Run
 
 
@@ -14,15 +14,15 @@ def train_row(lab: Lab, sweep: str, row: str) -> Run:
     Args:
         lab: budget, domains and seed.
         sweep: a key of :data:`labkit.report.sweeps.SWEEPS`.
-        row: the name of one of its rows that starts from the profile's weights, not from another training's.
+        row: the name of one of its rows. One that begins with another training's weights trains that one first.
 
     Raises:
         UnknownNameError: no such sweep or row; the message lists the known ones.
     """
-    rows = {one.name: one for one in sweep_named(sweep).rows if not one.start}
+    rows = {one.name: one for one in sweep_named(sweep).rows}
     if row not in rows:
         raise UnknownNameError(f"row of {sweep}", row, rows)
-    return lab.conduct(experiment_of(rows[row], lab)).run
+    return train_with_start(rows[row], lab, lab.seed)
 
 
 def train_rows(lab: Lab, rows: dict[str, tuple[str, str]]) -> dict[str, Run]:

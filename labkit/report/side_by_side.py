@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
-import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from labkit.errors import LabError
-from labkit.training.signals import TrainingInterrupted
+
+NOT_BEGUN = "not begun"
 
 _tasks: Sequence[Callable[[], object]] = ()
-_stopped = False
+_stop: Any = None
+"""An event that all processes share: begin nothing more."""
 
 
 def check_jobs(jobs: int) -> None:
@@ -27,43 +32,58 @@ def check_jobs(jobs: int) -> None:
 def side_by_side(tasks: Sequence[Callable[[], object]], jobs: int) -> None:
     """Run every task once, ``jobs`` at a time, begun in their order, each in one of ``jobs`` forked processes.
 
-    What a task returns is dropped: trainings leave their runs on disk. Nothing may have used a GPU in this process
-    before. The CPU's cores are shared out among the processes.
+    What a task returns is dropped: trainings leave their runs on disk. Every process computes with one CPU thread (a
+    forked one could wait for its parent's for ever), so as many jobs as cores use a CPU whole. Nothing may have used a
+    GPU in this process before. If this process dies, its trainings are saved and end as well.
 
     Raises:
-        LabError: of the first task that failed or was stopped by a signal, after it was saved. Those under way are
-            finished before, no other is begun.
+        LabError: of the first task that failed or was stopped by a signal, after its state was saved; or a process was
+            killed. Tasks under way are finished before, no other is begun.
     """
     global _tasks
     check_jobs(jobs)
-    _tasks = tasks
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin, (threads,))
+    fork = multiprocessing.get_context("fork")
+    stop, _tasks, left = fork.Event(), tasks, 0
+    executor = ProcessPoolExecutor(jobs, fork, _begin, (stop,))
     try:
         for future in as_completed([executor.submit(_run, number) for number in range(len(tasks))]):
-            if failed := future.result():
+            failed = future.result()
+            left += failed == NOT_BEGUN
+            if failed not in ("", NOT_BEGUN):
                 raise LabError(failed)
+    except BrokenProcessPool:
+        raise LabError(
+            "a training's process was killed, as the system does when memory runs out. What is finished is kept; start "
+            "the same again with fewer --jobs"
+        ) from None
     finally:
+        stop.set()
         executor.shutdown(cancel_futures=True)
         _tasks = ()
+    if left:
+        raise LabError(f"stopped; {left} of {len(tasks)} trainings were not begun")
 
 
-def _begin(threads: int) -> None:
+def _begin(stop: Any) -> None:
+    """In every new process: one thread, and SIGTERM when the parent dies, upon which a training saves and ends."""
+    global _stop
     import torch
 
-    torch.set_num_threads(threads)
+    _stop = stop
+    torch.set_num_threads(1)
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _run(number: int) -> str:
     """The message of a task's error, empty if there was none: not every error can travel between processes."""
-    global _stopped
-    if _stopped:
-        return "stopped"
+    if _stop.is_set():
+        return NOT_BEGUN
     try:
         _tasks[number]()
-    except LabError as error:
-        return str(error)
-    except TrainingInterrupted as stop:
-        _stopped = True
-        return str(stop)
+    except (LabError, KeyboardInterrupt) as error:  # TrainingInterrupted is one of the latter
+        _stop.set()
+        return str(error) or "interrupted"
+    except BaseException:
+        _stop.set()
+        raise
     return ""

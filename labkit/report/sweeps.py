@@ -245,7 +245,7 @@ def sweep(
     chosen, opened = _opened(name, lab, rows, how)
     outcomes, trained = [], []
     for row, experiment in zip(chosen, opened, strict=True):
-        runs = [_train(row, lab, seed) for seed in seeds]
+        runs = [train_with_start(row, lab, seed) for seed in seeds]
         outcome = measured_row(row.name, runs) | {
             "experiment": list(row.experiment),
             "settings": values_of(row, lab),
@@ -258,6 +258,19 @@ def sweep(
         outcomes.append(outcome)
         trained.append(runs)
     return outcome_of(name, lab.pair.name, profile, _data(lab), outcomes, trained)
+
+
+def check_sweeps(
+    pairs: Mapping[str, str],
+    profile: str,
+    *,
+    rows: Iterable[str] = (),
+    how: Mapping[str, Any] | None = None,
+    **lab_options: Any,
+) -> None:
+    """Raise what :func:`sweep` would raise for any of several sweeps, before the first of them is trained."""
+    for name, pair in pairs.items():
+        _opened(name, _lab(name, pair, profile, **lab_options), rows, how)
 
 
 def train_ahead(
@@ -292,7 +305,7 @@ def train_ahead(
     for lab in labs.values():
         lab.read_ahead(jobs)
     in_order = sorted(asked.values(), key=lambda task: len(_with_starts(task[0])))
-    side_by_side([partial(_train, *task) for task in in_order], jobs)
+    side_by_side([partial(train_with_start, *task) for task in in_order], jobs)
 
 
 def _opened(
@@ -352,8 +365,10 @@ def _at_home(runs: list[Run], lab: Lab) -> dict[str, Any] | None:
     }
 
 
-def _train(row: Row, lab: Lab, seed: int) -> Run:
-    changes = {"weights": _train(row.start, lab, seed).folder / "weights.safetensors"} if row.start else {}
+def train_with_start(row: Row, lab: Lab, seed: int) -> Run:
+    """The training of a row, after that of the row whose last weights it begins with; finished ones are found."""
+    start = train_with_start(row.start, lab, seed) if row.start else None
+    changes = {"weights": start.folder / "weights.safetensors"} if start else {}
     return lab.conduct(replace(experiment_of(row, lab, **changes), seed=seed)).run
 
 

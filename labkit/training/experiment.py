@@ -56,7 +56,7 @@ def check_method(method: Method) -> Method:
 
     Raises:
         LabError: a class instead of an object, no dataclass, no name of its own, streams that are no tuple, a setting
-            outside its range.
+            outside its range, a kept network with a name that the segmenter's files have.
         UnknownNameError: an unknown stream.
     """
     if isinstance(method, type):
@@ -64,7 +64,7 @@ def check_method(method: Method) -> Method:
     cls = type(method)
     if "__dataclass_fields__" not in vars(cls):
         raise LabError(f"method {cls.__name__}: decorate the class with @dataclass, else its settings do not count")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", vars(cls).get("name", "")):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", str(vars(cls).get("name", ""))):
         raise LabError(
             f'method {cls.__name__}: give the class a name of its own, such as name = "my-method", of letters, digits '
             "and hyphens; it becomes a part of its runs' names"
@@ -74,6 +74,8 @@ def check_method(method: Method) -> Method:
     for stream in cls.streams:
         if stream not in STREAMS:
             raise UnknownNameError(f"stream of method {cls.name}", stream, STREAMS)
+    if taken := {"weights", "best"} & set(cls.keeps):
+        raise LabError(f"method {cls.name}: keeps names {', '.join(sorted(taken))}, which the segmenter's weights have")
     return with_settings(method, {f.name: getattr(method, f.name) for f in fields(method) if "range" in f.metadata})
 
 

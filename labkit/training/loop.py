@@ -96,6 +96,8 @@ class Trainer:
     def _setup(self, model: nn.Module) -> None:
         """Move networks to the device, channels last, and build the optimisers."""
         networks = {SEGMENTER: model, **self.method.build(model)}
+        if lacking := [name for name in self.method.keeps if name not in networks]:
+            raise UnknownNameError(f"network that method {self.method.name} keeps", lacking[0], networks)
         self.networks: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         for name, network in networks.items():
