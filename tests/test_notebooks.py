@@ -40,6 +40,7 @@ def test_there_are_notebooks():
         "05_adversarial_adaptation",
         "06_maximum_mean_discrepancy",
         "07_focal_loss_and_adam",
+        "08_cyclegan_pipeline",
     ]
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
     )
     from labkit.plots.panels import Panel, make_panels, prediction_panels
     from labkit.plots.style import theme
+    from labkit.plots.translation import faded, frechet_by_size, picture_rows, spectra
 
 __all__ = [
     "FieldPanel",
@@ -70,8 +71,10 @@ __all__ = [
     "discrepancy_estimates",
     "domain_answers",
     "draw_label_map",
+    "faded",
     "feature_projection",
     "focal_curves",
+    "frechet_by_size",
     "half_precision",
     "kernel_matrices",
     "label_map_figure",
@@ -83,6 +86,7 @@ __all__ = [
     "loss_shares",
     "make_panels",
     "movement_bars",
+    "picture_rows",
     "picture_statistics_figure",
     "prediction_panels",
     "receptive_field_growth",
@@ -92,6 +96,7 @@ __all__ = [
     "seed_curves",
     "seen_maps",
     "slider",
+    "spectra",
     "statistics_by_channel",
     "styles_figure",
     "theme",
@@ -117,6 +122,7 @@ _MODULES = (
     "networks",
     "panels",
     "style",
+    "translation",
 )
 
 

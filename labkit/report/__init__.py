@@ -22,19 +22,34 @@ from labkit.report.source_code import show_source
 from labkit.report.speed import inference_speed, training_speed
 from labkit.report.sweeps import SWEEPS, check_sweeps, plan_sweep, plan_text, sweep, train_ahead
 from labkit.report.tables import per_class_table, result_table
+from labkit.report.translations import (
+    agreement_by_class,
+    cheap_translations,
+    drift_figure,
+    frechet_of,
+    published_with_lost,
+    recorded_beside,
+    translation_speed,
+    translation_table,
+    triple_figure,
+)
 
 __all__ = [
     "SWEEPS",
     "additivity",
+    "agreement_by_class",
     "augmentation_curves_figure",
     "augmentation_gains",
     "augmentation_seeds",
+    "cheap_translations",
     "check_sweeps",
     "curves_figure",
     "difference_figure",
+    "drift_figure",
     "focal_curves_figure",
     "focal_figure",
     "focal_seeds",
+    "frechet_of",
     "gradient_reach",
     "inference_speed",
     "load_results",
@@ -45,9 +60,11 @@ __all__ = [
     "provenance",
     "published_augmentations",
     "published_focal",
+    "published_with_lost",
     "record",
     "recorded_additivity",
     "recorded_augmentations",
+    "recorded_beside",
     "recorded_curves_figure",
     "recorded_differences",
     "recorded_prediction_figure",
@@ -62,4 +79,7 @@ __all__ = [
     "train_row",
     "train_rows",
     "training_speed",
+    "translation_speed",
+    "translation_table",
+    "triple_figure",
 ]
