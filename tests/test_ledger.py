@@ -541,12 +541,18 @@ def page(tmp_path_factory):
     settings = (
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\n"
         "extensions = ['myst_nb', 'sphinxcontrib.bibtex', 'ledger_page']\n"
-        "root_doc = 'ledger'\nmyst_enable_extensions = ['colon_fence', 'dollarmath', 'substitution']\n"
+        "root_doc = 'book/ledger'\nnb_execution_mode = 'off'\nmyst_enable_extensions = ['colon_fence', 'dollarmath', 'substitution']\n"
         "bibtex_bibfiles = ['references.bib']\n"
     )
     (root / "conf.py").write_text(settings, encoding="utf-8")
     text = (ROOT / "book" / "ledger.md").read_text(encoding="utf-8")
-    (root / "ledger.md").write_text(text + "\n```{bibliography}\n```\n", encoding="utf-8")
+    (root / "book").mkdir()
+    (root / "book" / "ledger.md").write_text(text + "\n```{bibliography}\n```\n", encoding="utf-8")
+    (root / "notebooks").mkdir()
+    for name in {one.page for one in experiments().values()} - {""}:  # the pages that it links to
+        title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": [f"# {name}"]}
+        empty = {"cells": [title], "metadata": {"orphan": True}, "nbformat": 4, "nbformat_minor": 5}
+        (root / "notebooks" / f"{name}.ipynb").write_text(json.dumps(empty), encoding="utf-8")
     (root / "references.bib").write_bytes((ROOT / "book" / "references.bib").read_bytes())
     command = [
         sys.executable,
@@ -562,7 +568,7 @@ def page(tmp_path_factory):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return BeautifulSoup((root / "_build" / "ledger.html").read_text(encoding="utf-8"), "html.parser")
+    return BeautifulSoup((root / "_build" / "book" / "ledger.html").read_text(encoding="utf-8"), "html.parser")
 
 
 def part(page, name: str):
@@ -640,3 +646,10 @@ def test_new_results_build_the_pages_again(monkeypatch):
     sources = set(dodo.page_sources(book))
     assert set((ROOT / "results").glob("*.json")) <= sources
     assert ROOT / "labkit" / "papers" / "experiments.json" in sources
+
+
+def test_recipes_and_pictures_name_the_notebook_that_shows_them():
+    shown = {name: one.page for name, one in experiments().items() if one.page}
+    assert set(shown) == {"A3", "B2", "B5", "C3", "C4"} and not any(experiments()[name].numbers for name in shown)
+    for page in shown.values():
+        assert (Path(__file__).parents[1] / "notebooks" / f"{page}.ipynb").is_file()

@@ -62,9 +62,11 @@ def overview(groups: Sequence[Sequence[Entry]]) -> str:
         experiment = group[0].experiment
         numbers = sum(entry.number is not None and not entry.number.missing for entry in group)
         on = dict.fromkeys(one.data for entry in group for one in shown(entry) if one.outcome)
-        state = "; ".join(on) if on else "not run" if numbers else ""
+        state = escape("; ".join(on) if on else "not run" if numbers else "")
+        if experiment.page:
+            state = f"shown in [notebook {experiment.page[:2]}](../notebooks/{experiment.page}.ipynb)"
         link = f"[{experiment.id}](#{anchor(experiment)})"
-        rows.append([link, escape(experiment.title), str(numbers or "none"), escape(state)])
+        rows.append([link, escape(experiment.title), str(numbers or "none"), state])
     return table(["id", "experiment", "numbers", "run on"], rows, "llrl")
 
 

@@ -103,6 +103,7 @@ class Experiment:
         where: sections, tables and figures of the paper.
         blocks: its numbers; empty for a recipe and for pictures.
         notes: contradictions of the paper's text that concern it.
+        page: of a recipe or pictures, the notebook that shows ours, without its ending; empty where none does yet.
     """
 
     id: str
@@ -112,6 +113,7 @@ class Experiment:
     where: str
     blocks: tuple[Block, ...]
     notes: tuple[str, ...]
+    page: str = ""
 
     @property
     def numbers(self) -> tuple[Number, ...]:
@@ -147,6 +149,7 @@ def _experiment(name: str, about: dict[str, Any], described: dict[str, Any]) -> 
         where="; ".join([*sections, *filter(None, [about.get("where", "")])]),
         blocks=tuple(_block(paper, block, _attached(described, paper, block["table"])) for block in about["blocks"]),
         notes=tuple(_note(notes(paper), phrase, name) for phrase in about.get("paper_notes", ())),
+        page=about.get("page", ""),
     )
 
 

@@ -209,7 +209,8 @@ def as_text(entries: Iterable[Entry]) -> str:
         experiment = first.experiment
         lines.append(f"{experiment.id}  {experiment.title} ({experiment.paper} {experiment.where})")
         if first.number is None:
-            lines.append(f"    {NO_NUMBER}: a recipe or pictures")
+            shown = f"; shown in notebooks/{experiment.page}.ipynb" if experiment.page else ""
+            lines.append(f"    {NO_NUMBER}: a recipe or pictures{shown}")
             continue
         for entry in (first, *others):
             number = entry.number
