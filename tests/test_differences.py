@@ -125,9 +125,7 @@ def test_a_profile_may_carry_its_steps():
     assert "mini-900" not in PROFILES
 
 
-@pytest.mark.parametrize(
-    "name", ["paper-900", "mini-0", "mini-", "mini--5", "900", "maxi-900", "mini-9.5", "mini-007"]
-)
+@pytest.mark.parametrize("name", ["paper-900", "mini-0", "mini-", "mini--5", "900", "maxi-900", "mini-9.5", "mini-007"])
 def test_other_endings_are_unknown_profiles(name):
     with pytest.raises(UnknownNameError, match="known: gpu, mini, paper, scratch, smoke"):
         profile_named(name)

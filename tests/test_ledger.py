@@ -541,7 +541,8 @@ def page(tmp_path_factory):
     settings = (
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\n"
         "extensions = ['myst_nb', 'sphinxcontrib.bibtex', 'ledger_page']\n"
-        "root_doc = 'book/ledger'\nnb_execution_mode = 'off'\nmyst_enable_extensions = ['colon_fence', 'dollarmath', 'substitution']\n"
+        "root_doc = 'book/ledger'\nnb_execution_mode = 'off'\n"
+        "myst_enable_extensions = ['colon_fence', 'dollarmath', 'substitution']\n"
         "bibtex_bibfiles = ['references.bib']\n"
     )
     (root / "conf.py").write_text(settings, encoding="utf-8")
