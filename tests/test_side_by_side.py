@@ -63,7 +63,7 @@ import os, sys, time
 from labkit.report.side_by_side import side_by_side
 
 def task():
-    print(os.getpid(), flush=True)
+    os.write(1, str(os.getpid()).rjust(9).encode())
     time.sleep(60)
 
 side_by_side([task, task], 2)
@@ -72,7 +72,7 @@ side_by_side([task, task], 2)
 
 def test_no_process_outlives_its_parent():
     parent = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True)
-    pids = [int(parent.stdout.readline()) for _ in range(2)]
+    pids = [int(parent.stdout.read(9)) for _ in range(2)]
     parent.terminate()
     parent.wait(20)
     deadline = time.monotonic() + 20

@@ -238,7 +238,9 @@ def test_cheap_translations_keep_labels_and_move_colours():
 
 def test_lost_cells_are_named():
     shown = report.published_with_lost("toldo2020", "table1")
-    assert shown.table.loc["road", "CycleGAN"] == "lost" and shown.table.loc["mIoU", "CyCADA"] == "37.3"
+    cells = shown.table.rename(columns=lambda head: head.partition(",")[0])
+    assert cells.loc["road", "CycleGAN"] == "lost" and cells.loc["mIoU", "CyCADA"] == "37.3"
+    assert all("Cityscapes" in head for head in shown.table.columns)
     assert "dropped the columns road to traffic sign" in shown.note
     assert not (report.published_with_lost("toldo2020", "table2").table == "lost").any(axis=None)
 

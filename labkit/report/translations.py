@@ -284,6 +284,7 @@ def published_with_lost(paper: str, table: str) -> Noted:
     about = published.attrs
     cells = published.T.map(lambda value: "lost" if np.isnan(value) else f"{value:.1f}")
     note = " ".join(filter(None, (about["lost"], *about["notes"])))
+    cells.columns = [f"{name}, {about['data']}" for name in cells]  # a column's head names its data
     return Noted(cells.rename_axis(f"paper, {about['data']}"), note)
 
 
