@@ -35,7 +35,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "No Python 3.11 or newer found. Install one, or name it: PYTHON=/path/to/python make setup" >&2; exit 1; fi; \
 	if [ ! -x $(BIN)/python ]; then echo "Creating $(VENV) with $$python"; "$$python" -m venv $(VENV); fi
 	@echo "Installing the libraries (once; a few minutes, mostly download)"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,dev]' || { \
+	  echo "The installation failed; its reason stands above. It needs about 12 GB of free disk here and in the" >&2; \
+	  echo "folder of temporary files (TMPDIR=/elsewhere make setup). Run it again: what is there is kept." >&2; exit 1; }
 	@touch $@
 
 book: setup  ## execute the notebooks that need it and build the HTML
