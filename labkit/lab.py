@@ -6,7 +6,7 @@ import copy
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from labkit.data.dataset import Sample, SegmentationDataset, labelled
 from labkit.data.formats import MINICITY, NAMED, data_root
 from labkit.data.memory import InMemory
 from labkit.errors import LabError, UnknownNameError
+from labkit.evaluation.picture_counts import PictureCounts, count_pictures
 from labkit.evaluation.predict import evaluate, predict_labels
 from labkit.evaluation.scores import Scores
 from labkit.methods.registry import create_method
@@ -106,6 +107,12 @@ class Lab:
         stages(paper)  # raises
         other.paper = paper
         other.pair = divided(pair_named(self.pair.name), self.profile, paper)
+        return other
+
+    def from_source(self, source: str) -> Lab:
+        """The same lab with another source, a data set's name or folder; both keep the same pictures in memory."""
+        other = copy.copy(self)
+        other.pair = replace(self.pair, source=source)
         return other
 
     def __repr__(self) -> str:
@@ -210,6 +217,8 @@ class Lab:
         method: str | Method = "source-only",
         *,
         stage: str | None = None,
+        source: SegmentationDataset | None = None,
+        given: Mapping[str, Path | str] | None = None,
         **changes: Any,
     ) -> Experiment:
         """The complete description of a training with this lab's budget, domains and seed.
@@ -221,6 +230,8 @@ class Lab:
             model: name of the network.
             method: name of a method, or a method object of one's own.
             stage: of the paper's recipe, for the profile ``paper``; by default the one that trains ``method``.
+            source: labelled pictures instead of the pair's source, such as translated ones, at training size.
+            given: a file of weights for each network of the method's own that begins with another training's.
             changes: hyperparameters of the method or of the recipe, by name; also ``weights``, ``source_size`` and
                 ``target_size``.
 
@@ -240,7 +251,7 @@ class Lab:
         wanted = asked.get("source_split", "train")
         split = wanted if wanted in splits_of(self.pair.source, self.data) else "train"
         streams = {
-            SOURCE: lambda: _with_labels(self.source(split, inputs.source_size), "the source"),
+            SOURCE: lambda: _with_labels(source or self.source(split, inputs.source_size), "the source"),
             TARGET: lambda: self.unlabelled_target(inputs.target_size, asked.get("unlabelled")),
             LABELLED_TARGET: lambda: _with_labels(
                 self.target("train", inputs.target_size), f"the target of method {chosen.name}"
@@ -259,6 +270,7 @@ class Lab:
             validation=self._target_if_there("val", inputs.target_size),
             report=self._target_if_there(self.report_split, inputs.target_size),
             weights=inputs.weights,
+            given=given or {},
         )
 
     def train(self, model: str = "bisenet", method: str | Method = "source-only", **changes: Any) -> Run:
@@ -282,6 +294,11 @@ class Lab:
         """Score a run's last weights on another data set."""
         device = choose_device(self.device)
         return evaluate(run.load_model().to(device), dataset, device=device)
+
+    def count_pictures(self, run: Run, dataset: SegmentationDataset) -> PictureCounts:
+        """What a run's last weights are scored with on another data set, picture by picture."""
+        device = choose_device(self.device)
+        return count_pictures(run.load_model().to(device), dataset, device=device)
 
     def predict(self, run: Run, samples: list[Sample]):
         """Predicted trainIds, uint8 ``(H, W)``, of a run's last weights for each sample."""

@@ -26,6 +26,7 @@ from labkit.data.dataset import SegmentationDataset
 from labkit.data.export import claim, encode_png, export
 from labkit.data.formats import ATTRIBUTIONS, KEYS, MINICITY
 from labkit.data.gta5 import SPLIT_FILE
+from labkit.data.memory import InMemory
 from labkit.data.minicity import MiniCity
 from labkit.data.pairs import ORIGIN, Pair, PairedDataset, read_bytes, read_image, read_origin, resize_image
 from labkit.data.restyle import Restyled, to_uint8
@@ -122,6 +123,21 @@ def translated(dataset: SegmentationDataset, generator: nn.Module, name: str, ma
     device = next(generator.parameters()).device
     made_by = made_by or {"generator": digest(generator)}
     return Restyled(dataset, lambda picture, _: translate_images(generator, picture.to(device)), name, made_by)
+
+
+def translated_in_memory(dataset: SegmentationDataset, run: Run, device: str = "auto") -> InMemory:
+    """A data set as a finished run's generator gives it the target's look; each picture is translated once, and kept.
+
+    Args:
+        dataset: any, small enough for memory.
+        run: see :func:`load_generators`.
+        device: as for :func:`labkit.training.devices.choose_device`.
+
+    Raises:
+        LabError: as :func:`load_generators`.
+    """
+    generator = load_generators(run)[DIRECTIONS["target"]].to(choose_device(device))
+    return InMemory(translated(dataset, generator, f"{dataset.name}, translated"))
 
 
 def digest(generator: nn.Module) -> str:

@@ -65,3 +65,20 @@ class CycleGAN(Translation):
     def segmentation(self, batches: Mapping[str, Batch], adapted: torch.Tensor) -> Iterator[Objective]:
         """The second part's objectives, given G_ST(x_S) in [−1, 1] without gradient."""
         yield Objective(self.supervised(self.segment(adapted), batches[SOURCE]))
+
+
+@dataclass
+class CycleGANTranslation(CycleGAN):
+    """The first of CycleGAN's two trainings alone: generators for others to translate with; nothing is segmented.
+
+    yan2022 (§III) preprocesses its source pictures with such generators. The segmenter stays as it starts, so
+    the score of such a run says nothing.
+    """
+
+    name: ClassVar[str] = "cyclegan-translation"
+    batch_norm: ClassVar[str] = "none: no picture passes through the segmenter"
+
+    @property
+    def segmenter_begins(self) -> int:
+        """Never: after the last step."""
+        return self.steps

@@ -103,7 +103,7 @@ class Experiment:
         where: sections, tables and figures of the paper.
         blocks: its numbers; empty for a recipe and for pictures.
         notes: contradictions of the paper's text that concern it.
-        page: of a recipe or pictures, the notebook that shows ours, without its ending; empty where none does yet.
+        page: of a recipe, pictures or costs, the notebook that shows ours, without its ending; else empty.
     """
 
     id: str

@@ -7,18 +7,20 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import sources
 from labkit.data.dataset import SegmentationDataset
+from labkit.data.memory import InMemory
 from labkit.errors import LabError, UnknownNameError
 from labkit.evaluation.predict import evaluate, evaluate_with_loss
 from labkit.files import write_json
 from labkit.labels import NUM_CLASSES
 from labkit.models.registry import create_model, is_named_start, module_of
+from labkit.models.weights import load_file
 from labkit.progress import track
 from labkit.settings import describe, with_settings
 from labkit.training import checkpoints
@@ -92,6 +94,7 @@ class Experiment:
         validation: target pictures with labels, for curves and for *best*; None to do without.
         report: target pictures with labels, for the result; None where the target has none.
         weights: ``none``, a name of trained weights that there are for the model, or a file.
+        given: a file of weights for each of the method's own networks that begin with another training's.
     """
 
     model: str
@@ -102,6 +105,7 @@ class Experiment:
     validation: SegmentationDataset | None = None
     report: SegmentationDataset | None = None
     weights: str = "none"
+    given: Mapping[str, Path | str] = field(default_factory=dict)
 
     def __post_init__(self):
         check_method(self.method)
@@ -111,6 +115,7 @@ class Experiment:
         return {
             "model": {"name": self.model, "num_classes": NUM_CLASSES, "weights": _identify_weights(self)},
             "method": {"name": self.method.name, **describe(self.method)},
+            **({"given": {name: _digest_of(path) for name, path in self.given.items()}} if self.given else {}),
             "recipe": describe(self.recipe),
             "seed": self.seed,
             "data": {stream: _identify(dataset) for stream, dataset in self.datasets.items()},
@@ -122,15 +127,23 @@ class Experiment:
     def _digest(self) -> str:
         """A digest of the sources that decide the numbers: data, network, method, loop, evaluation."""
         sets = [*self.datasets.values(), self.validation, self.report]
-        modules = {type(getattr(dataset, "dataset", dataset)).__module__ for dataset in sets if dataset is not None}
+        modules = {type(layer).__module__ for dataset in sets if dataset is not None for layer in _layers(dataset)}
         modules |= {module_of(self.model), *DECISIVE_MODULES}
-        if self.weights != "none":
+        if self.weights != "none" or self.given:
             modules.add("labkit.models.weights")
         method = type(self.method)
         if sources.source_file(method.__module__):
             return sources.digest(modules | {method.__module__})
         texts, used = sources.of_object(method)  # a method of a notebook's own
         return sources.digest(modules | used, texts)
+
+
+def _layers(dataset: SegmentationDataset) -> Iterator[SegmentationDataset]:
+    """A data set, and those that it changes, one within the other; what merely keeps them in memory decides nothing."""
+    while dataset is not None:
+        if not isinstance(dataset, InMemory):
+            yield dataset
+        dataset = getattr(dataset, "dataset", None)
 
 
 def _identify(dataset: SegmentationDataset | None) -> dict[str, Any] | None:
@@ -141,7 +154,15 @@ def _identify_weights(experiment: Experiment) -> str:
     """A name, or the digest of a file's content: two files of one name are two starts."""
     if is_named_start(experiment.model, experiment.weights):
         return experiment.weights
-    return "sha256:" + hashlib.sha256(Path(experiment.weights).read_bytes()).hexdigest()
+    return _digest_of(experiment.weights)
+
+
+def _digest_of(path: Path | str) -> str:
+    """What tells a file of weights from others: its content."""
+    try:
+        return "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise LabError(f"weights {path}: cannot be read ({error.strerror})") from None
 
 
 @dataclass(frozen=True)
@@ -165,8 +186,10 @@ def train(
 
     Raises:
         TrainingInterrupted: on SIGINT or SIGTERM, after the state was saved.
-        LabError: a non-finite loss, a full disk, a device that is not there.
+        LabError: a non-finite loss, a full disk, a device that is not there; weights for networks that the method is
+            not given, or none for those that it is.
     """
+    _check_given(experiment)
     check_device(experiment.recipe.precision, device)  # before there is a folder
     run = store.request(experiment.describe())
     if run.finished:
@@ -178,6 +201,17 @@ def train(
         if run.finished:  # by the process that held the lock before
             return Outcome(run, None)
         return _train(experiment, run, fabric, workers, checkpoint_every)
+
+
+def _check_given(experiment: Experiment) -> None:
+    name, needed = experiment.method.name, experiment.method.given
+    if lacking := [network for network in needed if network not in experiment.given]:
+        raise LabError(
+            f"method {name} needs weights of another training for its network {lacking[0]}: "
+            f"given={{{lacking[0]!r}: FILE}}, or --given {lacking[0]}=RUN on the command line"
+        )
+    if unknown := [network for network in experiment.given if network not in needed]:
+        raise UnknownNameError(f"network that method {name} is given weights for", unknown[0], needed)
 
 
 def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, checkpoint_every: int) -> Outcome:
@@ -194,6 +228,8 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
         workers=workers,
         evaluate=_validator(experiment, fabric),
     )
+    for name, path in experiment.given.items():
+        load_file(bare(trainer.networks[name]), path)
     best, seconds, resumed_from = {"step": None, "miou": -1.0}, 0.0, 0
     if found := checkpoints.load_last(run.checkpoints):
         resumed_from, state = found

@@ -96,8 +96,10 @@ class Trainer:
     def _setup(self, model: nn.Module) -> None:
         """Move networks to the device, channels last, and build the optimisers."""
         networks = {SEGMENTER: model, **self.method.build(model)}
-        if lacking := [name for name in self.method.keeps if name not in networks]:
-            raise UnknownNameError(f"network that method {self.method.name} keeps", lacking[0], networks)
+        named = {"keeps": self.method.keeps, "is given": self.method.given}
+        for what, names in named.items():
+            if lacking := [name for name in names if name not in networks]:
+                raise UnknownNameError(f"network that method {self.method.name} {what}", lacking[0], networks)
         self.networks: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         for name, network in networks.items():
@@ -112,6 +114,7 @@ class Trainer:
             self._start_momentum()
         self.method.model = self.networks[SEGMENTER]
         self.method.networks = {name: net for name, net in self.networks.items() if name != SEGMENTER}
+        self.method.receive({stream: data for stream, data in self.datasets.items() if stream != TARGET})
         self.method.training_mode()
 
     def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from labkit.data.dataset import SegmentationDataset
 from labkit.errors import LabError
 
 
@@ -82,6 +83,7 @@ class Method:
         streams: which of :data:`STREAMS` a step gets.
         batch_norm: in a sentence, which pictures move the batch-norm statistics.
         keeps: own networks whose weights a finished run keeps beside the segmenter's, by their names in :meth:`build`.
+        given: own networks that begin with the weights of another training, which has to be named.
 
     The loop sets ``model`` (the segmenter) and ``networks`` (what :meth:`build` returned, on the device) before
     the first step; both are called like any module.
@@ -91,6 +93,7 @@ class Method:
     streams: ClassVar[tuple[str, ...]] = (SOURCE,)
     batch_norm: ClassVar[str] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
+    given: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -110,6 +113,12 @@ class Method:
         ``model`` is the bare segmenter.
         """
         return {}
+
+    def receive(self, labelled: Mapping[str, SegmentationDataset]) -> None:
+        """Told before the first step the data sets of its labelled streams, to draw further pictures from.
+
+        Their pictures are as on disk, neither augmented nor cropped. The unlabelled target's are never among them.
+        """
 
     def optimizer(self, network: str, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimiser of one own network; the segmenter's belongs to the recipe."""
