@@ -304,6 +304,12 @@ def cache(dataset: str, out: Path | None, size: tuple[int, int], jobs: int | Non
     metavar="KEY=VALUE",
     help="A hyperparameter of the method or the training, such as jitter=0; may be given several times.",
 )
+@click.option(
+    "--given",
+    multiple=True,
+    metavar="NETWORK=RUN",
+    help="A run, or a file of weights, that a method's second network begins with, such as labeller=RUN of cim.",
+)
 @click.option("--device", type=DEVICE, default="auto", help="Where to compute; auto takes the fastest.")
 @click.option("--devices", type=COUNT, metavar="N", default=1, help="How many of them.")
 @click.option(
@@ -325,6 +331,7 @@ def train(
     seed,
     steps,
     assignments,
+    given,
     device,
     devices,
     workers,
@@ -363,7 +370,8 @@ def train(
     )
     if profile == PAPER:
         _log_stage(lab.paper, method)
-    experiment = lab.experiment(model, method, **changes)
+    files = {name: _weights_of(of, runs) for name, of in _divided(given, "--given", "labeller=RUN").items()}
+    experiment = lab.experiment(model, method, given=files, **changes)
     if experiment.report is None:
         log.warning("%s has no labelled %s split: the training will not be scored", target, lab.report_split)
     outcome = lab.conduct(experiment, devices=devices, checkpoint_every=checkpoint_every)
@@ -612,6 +620,55 @@ def translate(run, source, out, split, count, size, towards, device, runs):
     return value, f"{done.pictures} pictures in {out}. Look them over: labkit data check {out}", 0
 
 
+@main.command(short_help="Write a run's network as an ONNX file.")
+@click.argument("run")
+@click.option("--onnx", "file", type=FOLDER, metavar="FILE", required=True, help="Where to write, FILE.onnx.")
+@click.option(
+    "--size", type=SIZE, metavar="HxW", help="For one picture of this size only.  [default: any size, any batch]"
+)
+@click.option("--which", type=click.Choice(["last", "best"]), default="last", help="Which of the run's weights.")
+@_runs_option
+@_json_option
+def export(run, file, size, which, runs):
+    """Write the network of the run RUN (a folder, a name or its beginning) as FILE, for ONNX Runtime.
+
+    The file takes pictures as they are, float32 (batch, 3, height, width), RGB in [0, 1], and answers with logits
+    (batch, 19, height, width); names and colours of the classes are in its metadata. It is then run on a street of
+    MiniCity: exit code 1 if a pixel gets another class than from PyTorch, or if logits differ by more than 0.0001 (or
+    that share of the largest, where it is above 1).
+
+    \b
+      labkit export bisenet-oracle --onnx bisenet.onnx
+    """
+    from labkit.data.catalog import open_dataset
+    from labkit.data.transforms import to_batch
+    from labkit.evaluation.onnx_runtime import OnnxSegmenter, agreement
+    from labkit.models.onnx_export import OPSET, export_onnx, require
+
+    require("onnxruntime")  # before anything is written
+    found = _find_run(run, runs)
+    model = found.load_model(which)
+    export_onnx(model, file, size=size, origin={"run": found.name, "weights": which})
+    street = open_dataset("minicity-real", "val", size or found.size, count=1)[0]
+    same = agreement(model, OnnxSegmenter(file), to_batch([street]).images)
+    value = {
+        "run": str(found.folder),
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "opset": OPSET,
+        "size": size and list(size),
+        "agrees": same.within_tolerance,
+        "difference": same.difference,
+        "largest_logit": same.largest,
+        "disagreeing_pixels": same.disagreeing,
+    }
+    text = (
+        f"{file}: {value['bytes'] / 2**20:.1f} MiB, opset {OPSET}. Of logits up to {same.largest:.1f} none is further "
+        f"from PyTorch's than {same.difference:.1g}; {same.disagreeing} of {same.pixels} pixels get another class"
+    )
+    return value, text, 0 if same.within_tolerance else 1
+
+
 @main.command(short_help="What a network costs: parameters, multiply-adds, latency.")
 @click.argument("model")
 @click.option("--size", type=SIZE, metavar="HxW", default="512x1024", help="Height x width of the picture, in pixels.")
@@ -725,14 +782,24 @@ def _find_run(name: str, folder: Path | None):
     return _run_store(folder).find(name)
 
 
+def _weights_of(run: str, folder: Path | None) -> Path:
+    """A file of weights as it is, or the last weights of a run."""
+    return Path(run) if Path(run).is_file() else _find_run(run, folder).folder / "weights.safetensors"
+
+
 def _assignments(texts: tuple[str, ...]) -> dict[str, Any]:
-    changes = {}
+    return {key.replace("-", "_"): value for key, value in _divided(texts, "--set", "jitter=0.5").items()}
+
+
+def _divided(texts: tuple[str, ...], option: str, example: str) -> dict[str, str]:
+    values = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise click.UsageError(f"--set {text!r}: write it as KEY=VALUE, for instance --set jitter=0.5")
-        changes[key.strip().replace("-", "_")] = value.strip()
-    return changes
+            kind = "NETWORK=RUN" if option == "--given" else "KEY=VALUE"
+            raise click.UsageError(f"{option} {text!r}: write it as {kind}, for instance {option} {example}")
+        values[key.strip()] = value.strip()
+    return values
 
 
 def _percent(value: float | None) -> str:

@@ -523,10 +523,8 @@ def test_the_command_says_when_there_is_nothing(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The book's page of the ledger, built alone with every warning an error, from results of ours."""
-    from bs4 import BeautifulSoup
-
+def pages(tmp_path_factory) -> Path:
+    """The book's pages of the ledger and of its commands, built alone, every warning an error, from results of ours."""
     root = tmp_path_factory.mktemp("book")
     same = {"profile": "smoke", "size": [48, 96], "steps": 8}
     mobile = outcome("toldo2020.table1", "Source only", "minicity", [0.1])
@@ -540,15 +538,20 @@ def page(tmp_path_factory):
     )
     settings = (
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\n"
-        "extensions = ['myst_nb', 'sphinxcontrib.bibtex', 'ledger_page']\n"
+        "extensions = ['myst_nb', 'sphinxcontrib.bibtex', 'ledger_page', 'reproduce_page']\n"
         "root_doc = 'book/ledger'\nnb_execution_mode = 'off'\n"
         "myst_enable_extensions = ['colon_fence', 'dollarmath', 'substitution']\n"
+        f"html_static_path = [{str(ROOT / 'book' / '_static')!r}]\nhtml_css_files = ['custom.css']\n"
+        "html_theme = 'sphinx_book_theme'\nhtml_context = {'default_mode': 'auto'}\n"
         "bibtex_bibfiles = ['references.bib']\n"
     )
     (root / "conf.py").write_text(settings, encoding="utf-8")
     text = (ROOT / "book" / "ledger.md").read_text(encoding="utf-8")
     (root / "book").mkdir()
     (root / "book" / "ledger.md").write_text(text + "\n```{bibliography}\n```\n", encoding="utf-8")
+    text = (ROOT / "book" / "reproduce.md").read_text(encoding="utf-8")
+    text = "---\norphan: true\n---\n" + text.replace("](data.md)", "]")
+    (root / "book" / "reproduce.md").write_text(text, encoding="utf-8")
     (root / "notebooks").mkdir()
     for name in {one.page for one in experiments().values()} - {""}:  # the pages that it links to
         title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": [f"# {name}"]}
@@ -569,7 +572,15 @@ def page(tmp_path_factory):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return BeautifulSoup((root / "_build" / "book" / "ledger.html").read_text(encoding="utf-8"), "html.parser")
+    return root / "_build" / "book"
+
+
+@pytest.fixture(scope="module")
+def page(pages):
+    """The page of the ledger."""
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup((pages / "ledger.html").read_text(encoding="utf-8"), "html.parser")
 
 
 def part(page, name: str):
@@ -627,16 +638,37 @@ def test_the_page_shows_paper_and_ours_apart(page):
     multilevel = columns(page, "B4")["paper: target validation mIoU (fraction), GTA5 → Cityscapes, own splits"]
     assert multilevel == ("0.2990", "0.2940"), "as printed, digit for digit"
     assert papers.load("loda2025", "table4").attrs["data"] in part(page, "B4").get_text()
+    costs = next(cells for head, cells in columns(page, "D6").items() if head.startswith("ours"))
+    assert set(costs) == {"not measured here"}
     assert "not in the paper" in columns(page, "A5")["paper: mIoU (%), GTA5 → Cityscapes val"]
 
 
 def test_the_page_says_where_numbers_come_from_and_what_is_odd(page):
     text = part(page, "A4").get_text(" ", strip=True)
     assert "10000 steps at 256×512, seeds 0, 1, 2" in text and "commit abc" in text and "a card" in text
-    assert "labkit sweep baitan2025.table2 --pair gta5-cityscapes --profile paper" in text
+    assert "labkit sweep baitan2025.table2 --pair gta5-cityscapes --profile paper --record results" in text
     assert "one class too far left" in text
     assert "22.53, not the 26.31" in part(page, "A7").get_text()
-    assert "{sup}" not in page.get_text() and "{ledger}" not in page.get_text()
+    assert "{sup}" not in page.get_text() and "{ledger" not in page.get_text()
+
+
+def test_every_experiment_with_numbers_says_how_to_repeat_it(page, pages):
+    from bs4 import BeautifulSoup
+
+    commands = {one.get_text().strip() for one in page.select("pre")}
+    lines = {line for text in commands for line in text.splitlines()}
+    assert all(line.startswith(("labkit sweep ", "labkit cost ")) for line in lines)
+    for name, experiment in experiments().items():
+        shown = part(page, name).select("pre")
+        assert bool(shown) == bool(experiment.blocks), name
+    for curve, name in (("figure7", "D4"), ("figure8", "D3")):
+        assert f"labkit sweep yan2022.{curve}" in part(page, name).get_text()
+    assert "labkit cost bisenet" in part(page, "A2").get_text() and "deeplabv2" not in part(page, "A2").get_text()
+    other = BeautifulSoup((pages / "reproduce.html").read_text(encoding="utf-8"), "html.parser")
+    assert lines <= {line for one in other.select("pre") for line in one.get_text().splitlines()}
+    assert {link["href"] for link in other.select("section a[href^='ledger.html#']")} >= {
+        f"ledger.html#ledger-{name.lower()}" for name, one in experiments().items() if one.blocks
+    }
 
 
 def test_new_results_build_the_pages_again(monkeypatch):
@@ -649,8 +681,12 @@ def test_new_results_build_the_pages_again(monkeypatch):
     assert ROOT / "labkit" / "papers" / "experiments.json" in sources
 
 
-def test_recipes_and_pictures_name_the_notebook_that_shows_them():
+def test_recipes_pictures_and_costs_name_the_notebook_that_shows_them():
     shown = {name: one.page for name, one in experiments().items() if one.page}
-    assert set(shown) == {"A3", "B2", "B5", "C3", "C4"} and not any(experiments()[name].numbers for name in shown)
+    without_scores = {name for name, one in experiments().items() if not any(number.measure for number in one.numbers)}
+    assert without_scores == {"A3", "B2", "B5", "C3", "C4", "D6", "D7"}
+    if "notebooks/09_" not in (ROOT / "_toc.yml").read_text(encoding="utf-8"):  # which shows these two
+        without_scores -= {"D6", "D7"}
+    assert set(shown) == without_scores
     for page in shown.values():
         assert (Path(__file__).parents[1] / "notebooks" / f"{page}.ipynb").is_file()

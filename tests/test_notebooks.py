@@ -41,6 +41,8 @@ def test_there_are_notebooks():
         "06_maximum_mean_discrepancy",
         "07_focal_loss_and_adam",
         "08_cyclegan_pipeline",
+        "09_threshold_focal_cim",
+        "10_leaderboard",
     ]
 
 

@@ -43,7 +43,7 @@ def test_methods_check_their_hyperparameters():
         create_method("source-only", gama=2)
     with pytest.raises(LabError, match="beta=-1"):
         create_method("oracle", beta=-1)
-    with pytest.raises(UnknownNameError, match=r"known: .*oracle, source-only"):
+    with pytest.raises(UnknownNameError, match=r"known: .*oracle, shannon, source-only"):
         create_method("magic")
 
 

@@ -3,13 +3,15 @@
 In a page's Markdown source::
 
     {ledger} baitan2025        a section for every experiment of the paper
+    {ledger-filter}            a form that shows a part of them; without JavaScript there is none, and all is shown
 
-becomes Markdown before it is parsed, so headings and links are the page's own. Whoever adds a column heads it with its
+become Markdown before it is parsed, so headings and links are the page's own. Whoever adds a column heads it with its
 data's name: no number stands beside a published one without it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -28,11 +30,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DIRECTIVE = re.compile(r"^```\{ledger\} (\w+)\n```$", re.MULTILINE)
+FILTER = re.compile(r"^```\{ledger-filter\}\n```$", re.MULTILINE)
 NO_BREAK = "\N{NO-BREAK SPACE}"
+COMPUTED_PAIR = "computed"
+"""Stands for a pair of domains where a number of ours comes from the network itself."""
 
 
 def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Expand ``{ledger}`` in a page."""
+    """Expand ``{ledger}`` and ``{ledger-filter}`` in a page."""
+    source[0] = FILTER.sub(lambda _: filter_form(docname), source[0])
     if DIRECTIVE.search(source[0]):
         source[0] = DIRECTIVE.sub(lambda match: paper_text(app, docname, match[1]), source[0])
 
@@ -64,7 +70,7 @@ def overview(groups: Sequence[Sequence[Entry]]) -> str:
         on = dict.fromkeys(one.data for entry in group for one in shown(entry) if one.outcome)
         state = escape("; ".join(on) if on else "not run" if numbers else "")
         if experiment.page:
-            state = f"shown in [notebook {experiment.page[:2]}](../notebooks/{experiment.page}.ipynb)"
+            state = f"shown in {notebook_link(experiment)}"
         link = f"[{experiment.id}](#{anchor(experiment)})"
         rows.append([link, escape(experiment.title), str(numbers or "none"), state])
     return table(["id", "experiment", "numbers", "run on"], rows, "llrl")
@@ -82,7 +88,9 @@ def section(entries: Sequence[Entry]) -> str:
     marks = [note_mark(place) for place in range(1, len(experiment.notes) + 1)]
     if marks:
         parts[1] += f" {''.join(marks)}"
-    parts += tables
+    if experiment.page:
+        parts.append(f"Ours: {notebook_link(experiment)}.")
+    parts += [raw_html(filter_facts(entries)), *(f"::::{{container}} lab-block\n{text}\n::::" for text in tables)]
     if notes:
         parts.append(note_box("\n".join(f"{place}. {escape(note)}" for place, note in enumerate(notes, start=1))))
     sources = dict.fromkeys(one.provenance for entry in entries for one in shown(entry))
@@ -95,22 +103,68 @@ def section(entries: Sequence[Entry]) -> str:
 
 def repeat(entries: Sequence[Entry]) -> str:
     """How to repeat an experiment on the paper's own data, or what the library lacks for it."""
-    from labkit.report.ledger import command, wanting
+    from labkit.report.ledger import command, cost_commands, wanting
+    from labkit.report.reproduce import reproducible, reproduction
 
-    numbers = [entry.number for entry in entries]
+    experiment, numbers = entries[0].experiment, [entry.number for entry in entries]
     commands = dict.fromkeys(filter(None, map(command, numbers)))
+    curves = [reproduction(name) for name in reproducible(experiment.paper) if ".figure" in name]
+    commands |= dict.fromkeys(one.command for one in curves if experiment.id in one.experiments and one.command)
+    costs = dict.fromkeys(line for number in numbers for line in cost_commands(number))
     lacking = dict.fromkeys(thing for number in numbers for thing in wanting(number))
     text = []
     if commands:
-        text.append("To repeat it on the paper's own data:\n\n```bash\n" + "\n".join(commands) + "\n```")
+        text.append(
+            f"To repeat it on the paper's own data, [once they are prepared](reproduce.md):\n\n{shell(commands)}"
+        )
+    if costs:
+        text.append(f"To measure the {'networks' if len(costs) > 1 else 'network'} on your machine:\n\n{shell(costs)}")
     if lacking:
         text.append(f"Not there yet{' for the other rows' if commands else ''}: {escape(', '.join(lacking))}.")
     return "\n\n".join(text)
 
 
+def filter_form(docname: str) -> str:
+    """The form of the filters, which its script brings to light."""
+    from labkit.papers import PAPERS
+    from labkit.profiles import PAIRS
+
+    choices = {
+        ("paper", "Paper"): {"": "all four", **{key: key for key in PAPERS}},
+        ("data", "Data"): {"": "any", **{key: pair.title for key, pair in PAIRS.items()}},
+        ("ours", "Numbers"): {"": "any", "yes": "with one of ours", "no": "published only"},
+    }
+    fields = ""
+    for (name, label), options in choices.items():
+        listed = "".join(f'<option value="{value}">{title}</option>' for value, title in options.items())
+        fields += f'<label>{label} <select name="{name}">{listed}</select></label>\n'
+    script = f"{'../' * docname.count('/')}_static/ledger-filter.js"
+    return raw_html(
+        '<form id="ledger-filter" class="lab-filter" role="search" aria-label="Filter the ledger" autocomplete="off" '
+        f'hidden>\n{fields}<label class="lab-filter-text">Search <input type="search" name="text"></label>\n'
+        '<button type="reset">Show all</button>\n<output aria-live="polite"></output>\n</form>\n'
+        f'<script defer src="{script}"></script>'
+    )
+
+
+def filter_facts(entries: Sequence[Entry]) -> str:
+    """What the filters know of an experiment: its paper; of every row of its tables the pairs of domains of both."""
+    experiment, rest = entries[0].experiment, iter(entries)
+    tables = []
+    for block in experiment.blocks:
+        rows: dict[str, dict] = {}
+        for entry in islice(rest, len(block.numbers)):
+            row = rows.setdefault(entry.number.row, {"published": entry.number.pair, "ours": []})
+            found = [one.outcome["pair"] if one.outcome else COMPUTED_PAIR for one in shown(entry)]
+            row["ours"] += [pair for pair in dict.fromkeys(found) if pair not in row["ours"]]
+        tables.append(list(rows.values()))
+    facts = json.dumps({"paper": experiment.paper, "tables": tables})
+    return f'<script type="application/json" class="ledger-facts">{facts}</script>'
+
+
 def numbers_table(block: Block, entries: Sequence[Entry], notes: list[str]) -> str:
     """A block's numbers, a row a setting; first the paper's columns, then ours, each headed with its data."""
-    from labkit.report.ledger import COMPUTED, NOT_RUN
+    from labkit.report.ledger import COMPUTED, NOT_MEASURED, NOT_RUN
 
     columns = list(dict.fromkeys(entry.number.column for entry in entries))
     cells = {(entry.number.row, entry.number.column): entry for entry in entries}
@@ -140,7 +194,7 @@ def numbers_table(block: Block, entries: Sequence[Entry], notes: list[str]) -> s
         line = [f"{setting_of(numbers[0])}{NO_BREAK}{marks}" if marks else setting_of(numbers[0])]
         line += [published(number, notes) for number in numbers]
         if own_shown:
-            line.append(NOT_RUN)
+            line.append(NOT_RUN if any(number.measure for number in numbers) else NOT_MEASURED)
         for (column, budget), ours_data in ours.items():
             found = [one for one in shown(cells[row, column]) if budget_of(one) == budget]
             line.append(cell(found[-1], ours_data) if found else NOT_RUN)
@@ -205,6 +259,20 @@ def note_mark(place: int) -> str:
 
 def note_box(text: str) -> str:
     return f":::{{container}} lab-note\n{text}\n:::"
+
+
+def raw_html(text: str) -> str:
+    return f"```{{raw}} html\n{text}\n```"
+
+
+def shell(lines: Iterable[str]) -> str:
+    """Command lines as a block."""
+    return "```bash\n" + "\n".join(lines) + "\n```"
+
+
+def notebook_link(experiment: Experiment) -> str:
+    """The notebook that shows ours of an experiment without scores."""
+    return f"[notebook {experiment.page[:2]}](../notebooks/{experiment.page}.ipynb)"
 
 
 def anchor(experiment: Experiment) -> str:

@@ -17,11 +17,12 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from labkit.data.transforms import layout
@@ -130,20 +131,24 @@ def measure_latency(
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(1, 3, *size, generator=generator).to(device).contiguous(memory_format=layout(device))
     with torch.inference_mode():
-        for _ in range(1 if device.type == "cpu" else 10):
-            seconds = _time(model, images)
-        if repeats is None:
-            repeats = min(max(int(TIME_BUDGET / max(seconds, 1e-6)), FEWEST), MOST)
-        times = [1000 * _time(model, images) for _ in range(repeats)]
+        return time_of(lambda: model(images), device, repeats)
+
+
+def time_of(work: Callable[[], object], device: torch.device, repeats: int | None = None) -> Latency:
+    """Time of one call of ``work`` on ``device``; the first calls are not counted. See :func:`measure_latency`."""
+    for _ in range(1 if device.type == "cpu" else 10):
+        seconds = _seconds(work, device)
+    if repeats is None:
+        repeats = min(max(int(TIME_BUDGET / max(seconds, 1e-6)), FEWEST), MOST)
+    times = [1000 * _seconds(work, device) for _ in range(repeats)]
     return Latency(statistics.fmean(times), statistics.stdev(times) if repeats > 1 else float("nan"), repeats)
 
 
-def _time(model: nn.Module, images: Tensor) -> float:
-    """Seconds of one pass."""
-    wait_for(images.device)
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    wait_for(device)
     start = time.perf_counter()
-    model(images)
-    wait_for(images.device)
+    work()
+    wait_for(device)
     return time.perf_counter() - start
 
 

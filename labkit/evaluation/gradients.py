@@ -13,13 +13,15 @@ def gradient_norms(loss: Tensor, parts: Mapping[str, nn.Module]) -> dict[str, fl
 
     Args:
         loss: a scalar; its graph, if it has one, is kept for further losses.
-        parts: modules by name; None in the result for a part none of whose parameters the loss depends on.
+        parts: modules by name; None in the result for a part none of whose parameters the loss depends on, or that is
+            frozen.
     """
     if not loss.requires_grad:  # a constant, such as the loss of auxiliary heads in a network without any
         return dict.fromkeys(parts)
     norms: dict[str, float | None] = {}
     for name, part in parts.items():
-        found = torch.autograd.grad(loss, list(part.parameters()), retain_graph=True, allow_unused=True)
+        learning = [parameter for parameter in part.parameters() if parameter.requires_grad]
+        found = torch.autograd.grad(loss, learning, retain_graph=True, allow_unused=True) if learning else ()
         squares = [gradient.double().square().sum() for gradient in found if gradient is not None]
         norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else None
     return norms

@@ -20,8 +20,17 @@ METHODS: dict[str, str] = {
     "mmd": "labkit.methods.mmd:MMD",
     "mmd-multilevel": "labkit.methods.mmd:MultiLevelMMD",
     "cyclegan": "labkit.methods.cyclegan:CycleGAN",
+    "cyclegan-translation": "labkit.methods.cyclegan:CycleGANTranslation",
     "cycada": "labkit.methods.cycada:CyCADA",
     "udamobile": "labkit.methods.udamobile:UDAMobile",
+    "shannon": "labkit.methods.entropy_minimisation:Shannon",
+    "maxsquares": "labkit.methods.entropy_minimisation:MaximumSquares",
+    "confidence": "labkit.methods.entropy_minimisation:ConfidenceEntropy",
+    "neutral": "labkit.methods.unsupervised_focal:Neutral",
+    "unsupervised-focal": "labkit.methods.unsupervised_focal:UnsupervisedFocal",
+    "cim": "labkit.methods.cim:CIM",
+    "cim-mmd": "labkit.methods.cim_with_mmd:CIMWithMMD",
+    "mean-teacher": "labkit.methods.mean_teacher:MeanTeacher",
 }
 """Name to ``module:Class``."""
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
     )
     from labkit.plots.frames import slider
     from labkit.plots.label_maps import draw_label_map, label_map_figure, styles_figure
+    from labkit.plots.leaderboard import Gain, class_gains, cost_accuracy, gain_intervals, place_shares
     from labkit.plots.mmd import (
         class_gradients,
         discrepancy_estimates,
@@ -51,22 +52,36 @@ if TYPE_CHECKING:  # read by editors, and by the book to know which sources a no
     from labkit.plots.panels import Panel, make_panels, prediction_panels
     from labkit.plots.style import theme
     from labkit.plots.translation import faded, frechet_by_size, picture_rows, spectra
+    from labkit.plots.unsupervised import (
+        Curve,
+        binary_losses,
+        class_thresholds,
+        map_rows,
+        scores_by_weight,
+        threshold_paths,
+    )
 
 __all__ = [
+    "Curve",
     "FieldPanel",
+    "Gain",
     "Operating",
     "Panel",
     "Seen",
     "accuracy_latency",
     "adversarial_game",
     "augmentation_draws",
+    "binary_losses",
     "channel_statistics",
     "class_frequencies",
+    "class_gains",
     "class_gradients",
     "class_iou_bars",
     "class_scatter",
+    "class_thresholds",
     "confusion_figure",
     "cooccurrence_figure",
+    "cost_accuracy",
     "difference_map",
     "discrepancy_estimates",
     "domain_answers",
@@ -75,6 +90,7 @@ __all__ = [
     "feature_projection",
     "focal_curves",
     "frechet_by_size",
+    "gain_intervals",
     "half_precision",
     "kernel_matrices",
     "label_map_figure",
@@ -85,14 +101,17 @@ __all__ = [
     "loss_map",
     "loss_shares",
     "make_panels",
+    "map_rows",
     "movement_bars",
     "picture_rows",
     "picture_statistics_figure",
+    "place_shares",
     "prediction_panels",
     "receptive_field_growth",
     "receptive_fields",
     "schedules",
     "score_curves",
+    "scores_by_weight",
     "seed_curves",
     "seen_maps",
     "slider",
@@ -100,6 +119,7 @@ __all__ = [
     "statistics_by_channel",
     "styles_figure",
     "theme",
+    "threshold_paths",
     "uncertain_pixels",
     "uncertainty_histograms",
     "update_sizes",
@@ -118,11 +138,13 @@ _MODULES = (
     "focal",
     "frames",
     "label_maps",
+    "leaderboard",
     "mmd",
     "networks",
     "panels",
     "style",
     "translation",
+    "unsupervised",
 )
 
 

@@ -23,10 +23,11 @@ TITLES = {
     "loss/cycle": "cycle consistency, without its λ",
     "discriminator accuracy": "share of right answers of the discriminator",
     "discriminator-target accuracy": "share of right answers of the target's discriminator",
+    "unsupervised share": "share of the target's pixels that the unsupervised loss sees",
 }
 """What a column is, in words; another column is its own title."""
 
-_FRACTIONS = ("miou", "accuracy")
+_FRACTIONS = ("miou", "accuracy", "share")
 
 
 def curves_of(run: Run) -> dict[str, list[float | None]]:

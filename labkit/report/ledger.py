@@ -20,6 +20,7 @@ from labkit.labels import CLASS_NAMES, EVALUATIONS
 from labkit.papers.experiments import Experiment, Number, experiments
 from labkit.profiles import PAIRS
 from labkit.report.local_runs import data_asked, local_results
+from labkit.report.reproduce import reproduction
 from labkit.report.results import RESULTS, all_results, data_title, rows_of, source_title, training_text
 from labkit.report.sweeps import SWEEPS, Row, missing
 from labkit.training.method import SOURCE
@@ -225,11 +226,18 @@ def as_text(entries: Iterable[Entry]) -> str:
 
 
 def command(number: Number) -> str:
-    """The command line that repeats a number's training on the paper's own data; empty where there is none (yet)."""
+    """The command line that repeats a number's table on the paper's own data; empty where there is none (yet)."""
     asked = _asked(number)
-    if asked is None or wanting(number):
-        return ""
-    return f"labkit sweep {asked[0]} --pair {number.pair} --profile paper"
+    return "" if asked is None or wanting(number) else reproduction(asked[0]).command
+
+
+def cost_commands(number: Number) -> list[str]:
+    """The command lines that measure a network's cost, where a number says it; one a network."""
+    name = f"{number.paper}.{number.table}"
+    if not number.model and name in SWEEPS:  # a score
+        return []
+    costs = reproduction(name).costs
+    return [costs[number.model]] if number.model else list(costs.values())
 
 
 def wanting(number: Number) -> list[str]:

@@ -29,6 +29,8 @@ class Row:
         elsewhere: changes for all profiles but ``paper``.
         small: changes for pictures of fewer than 256 rows, as the profiles ``smoke`` and ``mini`` have them.
         start: the experiment whose last weights this one begins with, instead of the profile's.
+        given: the experiments whose last weights the method's own networks begin with, by the network's name.
+        translator: the experiment whose generator translates this one's source pictures first.
         needs: what is not there yet beside networks, methods and settings; empty if nothing.
         paper_only: what the profile ``paper`` alone has of it, where the row would be another row's training in the
             others; empty where it is a training of its own in all.
@@ -47,9 +49,16 @@ class Row:
     elsewhere: Mapping[str, Any] = field(default_factory=dict)
     small: Mapping[str, Any] = field(default_factory=dict)
     start: Row | None = None
+    given: Mapping[str, Row] = field(default_factory=dict)
+    translator: Row | None = None
     needs: str = ""
     paper_only: str = ""
     how: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def before(self) -> tuple[Row, ...]:
+        """The experiments whose outcome this one begins with."""
+        return tuple(row for row in (self.translator, self.start, *self.given.values()) if row)
 
     def wanting(self, profile: str) -> str:
         """What of ``needs`` and ``paper_only`` keeps it from being trained with that profile."""
@@ -61,11 +70,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A published table's experiments, the pair that they are published for, and a remark."""
+    """A published table's experiments.
+
+    Attributes:
+        pair: that they are published for.
+        rows: the experiments.
+        note: a remark.
+        by_picture: whether a record keeps the counts of every picture, for comparisons that are paired by picture.
+    """
 
     pair: str
     rows: tuple[Row, ...]
     note: str = ""
+    by_picture: bool = False
 
 
 # --- baitan2025 ------------------------------------------------------------------------------------------------------
@@ -354,20 +371,37 @@ _TOLDO = {
 
 # --- yan2022 ---------------------------------------------------------------------------------------------------------
 
-_TRANSLATED = "source pictures translated by CycleGAN"
+_TRANSLATOR = Row(
+    "CycleGAN", "bisenet", "cyclegan-translation", ("D1",), keeps=("batch_size", "learning_rate"), small=_SMALL_NETWORKS
+)
+"""What gives BiSeNet's source pictures the target's look (§III); DeepLabV2 learns from them as they are."""
 
 
 def _baseline(model: str, experiment: tuple[str, ...] = ("D1",)) -> Row:
     title = {"bisenet": "Baseline (IST), BiSeNet", "deeplabv2": "source only, DeepLabV2"}[model]
-    return Row(title, model, "source-only", experiment, needs=_TRANSLATED if model == "bisenet" else "")
+    return Row(title, model, "source-only", experiment, translator=_TRANSLATOR if model == "bisenet" else None)
 
 
 def _unsupervised(name: str, method: str, experiment: str, section: str = "", model: str = "bisenet", **changes) -> Row:
-    needs = _TRANSLATED if model == "bisenet" else ""
-    return Row(
-        name, model, method, (experiment,), changes, section if changes else "", start=_baseline(model), needs=needs
+    row = Row(
+        name,
+        model,
+        method,
+        (experiment,),
+        changes,
+        section if changes else "",
+        keeps=("batch_size",),
+        elsewhere=_GENTLE,
+        start=_baseline(model),
+        translator=_TRANSLATOR if model == "bisenet" else None,
     )
+    if method != "cim":
+        return row
+    return replace(row, given={"labeller": _unsupervised("stage one", "unsupervised-focal", "D1", model=model)})
 
+
+_GENTLE = {"learning_rate": 2.5e-3}
+"""A tenth of the pretraining's, where the paper has a fiftieth: its trainings are some seventy times as long."""
 
 _LOSSES = {
     "Shannon": "shannon",
@@ -378,6 +412,16 @@ _LOSSES = {
 }
 _FIXED = {"a": 1.0}
 """A memory of 1 keeps the threshold where it starts (Table V)."""
+
+_PLAIN = Row("Source only", "bisenet", "source-only", ("D4",))
+
+
+def _without_translation(name: str, method: str) -> Row:
+    """A stage that begins with source only, and goes on with source pictures as they are."""
+    row = replace(_unsupervised(name, method, "D4"), start=_PLAIN, translator=None)
+    stage_one = {network: _without_translation("stage one", one.method) for network, one in row.given.items()}
+    return replace(row, given=stage_one)
+
 
 _COMPARED = (
     Row("Oracle, BiSeNet", "bisenet", "oracle", ("D5",)),
@@ -400,6 +444,68 @@ def _thresholds() -> Iterable[Row]:
             yield _unsupervised(f"{name}, {threshold}", method, "D2", "§IV-E.4", threshold=threshold, **fixed)
     yield _unsupervised("Focal, dynamic", "unsupervised-focal", "D2")
 
+
+_BOARD_START = replace(_PLAIN, experiment=("A4",))
+
+
+def _contender(name: str, method: str, experiment: str, **changes: Any) -> Row:
+    """One line of the leaderboard: the same start, and as many further steps with the same pictures a step."""
+    return Row(
+        name,
+        "bisenet",
+        method,
+        (experiment,),
+        changes,
+        stage="stage-one",
+        keeps=("batch_size",),
+        elsewhere=_GENTLE,
+        start=_BOARD_START,
+    )
+
+
+def _translating(name: str, method: str, experiment: str) -> Row:
+    """One that learns to translate on the way; BiSeNet cannot learn from single pictures, as their papers have it."""
+    return replace(_contender(name, method, experiment), elsewhere=_GENTLE | _MOVING, small=_SMALL_NETWORKS)
+
+
+def _second_stage(name: str, method: str = "cim", **changes: Any) -> Row:
+    """Stage two on translated pictures, whose labeller is stage one with the same changes."""
+    first = replace(_contender("stage one", "unsupervised-focal", "D1", **changes), translator=_TRANSLATOR)
+    row = replace(_contender(name, method, "D3", **changes), translator=_TRANSLATOR)
+    return replace(row, given={"labeller": first})
+
+
+_AUGMENTED = {"jitter": 0.5, "blur": 0.5}
+
+_LEADERBOARD = (
+    _BOARD_START,
+    _contender("Source only, continued", "source-only", "A4"),
+    _contender("Jitter + blur", "source-only", "A5", **_AUGMENTED),
+    _contender("Adaptive batch norm", "adabn", "A6"),
+    _contender("Adversarial", "adversarial", "A6"),
+    _contender("ADVENT", "advent", "A6"),
+    _contender("MMD", "mmd", "B3", kernel="median"),
+    _contender("Histogram matching", "histogram", "C1"),
+    _contender("Fourier", "fourier", "C1"),
+    replace(_contender("CycleGAN", "source-only", "C1"), translator=_TRANSLATOR),
+    _translating("CyCADA", "cycada", "C1"),
+    _translating("UDA mobile", "udamobile", "C1"),
+    *(
+        replace(_contender(name, method, "D1"), translator=_TRANSLATOR)
+        for name, method in (
+            ("Shannon", "shannon"),
+            ("Maximum squares", "maxsquares"),
+            ("Confidence", "confidence"),
+            ("Neutral", "neutral"),
+            ("Threshold-adaptive focal", "unsupervised-focal"),
+        )
+    ),
+    _second_stage("Threshold-adaptive focal + CIM"),
+    _second_stage("Jitter + blur + focal + CIM", **_AUGMENTED),
+    _second_stage("MMD + focal + CIM", "cim-mmd"),
+    _contender("Mean teacher with class mixing", "mean-teacher", "D5"),
+    _contender("Oracle", "oracle", "A2"),
+)
 
 _YAN = {
     "table1": Sweep(SYNTHIA, _COMPARED, _QUOTED),
@@ -446,6 +552,30 @@ _YAN = {
             _unsupervised(str(weight), "cim", "D3", "§IV-E.5", lambda_m=weight) for weight in (0.4, 0.6, 1.0, 1.4, 1.6)
         ),
         "The weight λ_m of the mixed pictures.",
+    ),
+    "stages": Sweep(
+        SYNTHIA,
+        (
+            _PLAIN,
+            _baseline("bisenet"),
+            replace(
+                _unsupervised("Baseline, continued", "source-only", "D4"), stage="stage-one", keeps=("batch_size",)
+            ),
+            _unsupervised("Stage 1", "unsupervised-focal", "D4"),
+            _unsupervised("Stage 2", "cim", "D4"),
+            _without_translation("Stage 1, source as it is", "unsupervised-focal"),
+            _without_translation("Stage 2, source as it is", "cim"),
+        ),
+        "No table of the paper: its stages beside source only on pictures as they are, beside as many further steps "
+        "without the target, and without CycleGAN.",
+    ),
+    "leaderboard": Sweep(
+        SYNTHIA,
+        _LEADERBOARD,
+        "No table of the paper: the methods of all four, combinations that none of them tried, and a mean teacher, on "
+        "one network, from one start, with equally many further steps of two pictures of each domain. Those from "
+        "Shannon to CIM have source pictures that CycleGAN has translated.",
+        by_picture=True,
     ),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from labkit import settings
 from labkit.data.catalog import splits_of
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.export import encode_png
+from labkit.data.memory import InMemory
 from labkit.data.selection import evenly
 from labkit.errors import LabError, UnknownNameError
 from labkit.files import write_atomically
@@ -24,6 +26,8 @@ from labkit.methods.registry import METHODS, create_method, method_class
 from labkit.models.registry import MODELS
 from labkit.papers.recipes import Field, recipe, stage_of
 from labkit.profiles import PAPER
+from labkit.progress import callback
+from labkit.report.counts import write_counts
 from labkit.report.curves import curves_of
 from labkit.report.results import measured_row, outcome_of
 from labkit.report.side_by_side import check_jobs, side_by_side
@@ -32,6 +36,9 @@ from labkit.training.experiment import Experiment
 from labkit.training.method import SOURCE
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run
+from labkit.translate import translate, translated_in_memory
+
+log = logging.getLogger(__name__)
 
 HOW = ("accumulate", "precision", "evaluate_every")
 """Settings of a recipe that make no other experiment: how a machine does it, and how often it is looked at."""
@@ -61,8 +68,8 @@ def missing(row: Row, lab: Lab) -> list[str]:
         absent += [f"setting {name} of method {row.method}" for name in asked if name not in known]
     if wanting := row.wanting(lab.profile.name):
         absent.append(wanting)
-    if row.start:
-        absent += [one for one in missing(row.start, lab) if one not in absent]
+    for other in row.before:
+        absent += [one for one in missing(other, lab) if one not in absent]
     return absent
 
 
@@ -87,11 +94,18 @@ def changes_of(row: Row, lab: Lab) -> dict[str, Field]:
     return changes | {name: Field(value, ours=True, reason="asked for here") for name, value in row.how.items()}
 
 
+_BEFORE = "trained before, with the same seed"
+
+
 def resolve(row: Row, lab: Lab) -> dict[str, Field]:
     """Every hyperparameter that a row is trained with, with its section or as ours; needs no data and no network."""
     fields = lab.plan(row.model, row.method, row.stage) | changes_of(row, lab)
     if row.start:
-        fields["weights"] = Field(f"the last of {row.start.name}", reason="trained before, with the same seed")
+        fields["weights"] = Field(f"the last of {row.start.name}", reason=_BEFORE)
+    if row.translator and lab.profile.name != PAPER:
+        fields["source_translation"] = Field(f"by the last of {row.translator.name}", ours=True, reason=_BEFORE)
+    for network, other in row.given.items():
+        fields[network] = Field(f"the last of {other.name}", reason=_BEFORE)
     defaults = [("", Recipe())] + ([("method", create_method(row.method))] if row.method in METHODS else [])
     for kind, default in defaults:
         for name in settings.names(type(default)):
@@ -155,6 +169,8 @@ def _planned(row: Row, lab: Lab) -> dict[str, Any]:
         "stage": row.stage or stage_of(lab.paper, row.method),
         "data": {"source": lab.pair.source, "target": lab.pair.target, "reported on": lab.pair.report_split},
         "start": row.start.name if row.start else None,
+        "given": {network: other.name for network, other in row.given.items()},
+        "translator": row.translator.name if row.translator else None,
         "missing": missing(row, lab),
         "recipe": {name: fields[name].as_json() for name in sorted(fields)},
     }
@@ -173,7 +189,9 @@ def plan_text(planned: dict[str, Any]) -> str:
             f"{row['name']} ({ids}): {row['model']}, {row['method']}",
             f"  source {data['source']}, target {data['target']}, reported on {data['reported on']}",
         ]
+        lines += [f"  source pictures translated by {row['translator']}"] if row["translator"] else []
         lines += [f"  begins with the weights of {row['start']}"] if row["start"] else []
+        lines += [f"  its {network} begins with the weights of {other}" for network, other in row["given"].items()]
         lines += [f"  NOT THERE YET: {', '.join(row['missing'])}"] if row["missing"] else []
         lines += [f"  {name:28} {_field_text(name, one)}" for name, one in row["recipe"].items()]
     return "\n".join(lines)
@@ -209,7 +227,13 @@ def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _done_so(row: Row, how: Mapping[str, Any]) -> Row:
-    return replace(row, how=how, start=_done_so(row.start, how) if row.start else None)
+    return replace(
+        row,
+        how=how,
+        start=row.start and _done_so(row.start, how),
+        translator=row.translator and _done_so(row.translator, how),
+        given={network: _done_so(other, how) for network, other in row.given.items()},
+    )
 
 
 # --- training --------------------------------------------------------------------------------------------------------
@@ -234,7 +258,8 @@ def sweep(
         rows: names of rows, for a part of the table.
         how: settings of :data:`HOW` for all rows; values may be text.
         pictures: a folder for predictions of each row's first seed, palette PNGs of trainIds, of pictures spread evenly
-            over the report split; the outcome names them, relative to the folder.
+            over the report split; the outcome names them, relative to the folder. With them go the counts of every
+            picture, where the sweep has :attr:`labkit.report.sweep_tables.Sweep.by_picture`.
         lab_options: further arguments of :class:`labkit.lab.Lab`.
 
     Raises:
@@ -243,7 +268,7 @@ def sweep(
     """
     lab = _lab(name, pair, profile, **lab_options)
     chosen, opened = _opened(name, lab, rows, how)
-    outcomes, trained = [], []
+    outcomes, trained, counts = [], [], {}
     for row, experiment in zip(chosen, opened, strict=True):
         runs = [train_with_start(row, lab, seed) for seed in seeds]
         outcome = measured_row(row.name, runs) | {
@@ -251,13 +276,19 @@ def sweep(
             "settings": values_of(row, lab),
             "source": _at_home(runs, lab),
             "curves": [curves_of(run) for run in runs],
+            "seconds_before": [sum(_seconds_before(row, lab, seed).values()) for seed in seeds],
         }
         if pictures is not None:
             label = f"{name}.{lab.pair.name}.{profile}/{SWEEPS[name].rows.index(row) + 1:02}"
             outcome["pictures"] = _write_pictures(runs[0], experiment.report, pictures, label, lab)
+            if SWEEPS[name].by_picture:
+                counts[row.name] = [lab.count_pictures(run, experiment.report) for run in runs]
         outcomes.append(outcome)
         trained.append(runs)
-    return outcome_of(name, lab.pair.name, profile, _data(lab), outcomes, trained)
+    outcome = outcome_of(name, lab.pair.name, profile, _data(lab), outcomes, trained)
+    if counts:
+        write_counts(outcome, counts, pictures)
+    return outcome
 
 
 def check_sweeps(
@@ -300,11 +331,11 @@ def train_ahead(
         own = _lab(name, pair, profile, **lab_options)
         lab = labs.setdefault(pair, own).after(own.paper)
         for row in _opened(name, lab, rows, how)[0]:
-            for one in _with_starts(row):
+            for one in _with_all_before(row):
                 asked |= {_identity(one, lab, seed): (one, lab, seed) for seed in seeds}
     for lab in labs.values():
         lab.read_ahead(jobs)
-    in_order = sorted(asked.values(), key=lambda task: len(_with_starts(task[0])))
+    in_order = sorted(asked.values(), key=lambda task: _depth(task[0]))
     side_by_side([partial(train_with_start, *task) for task in in_order], jobs)
 
 
@@ -323,15 +354,24 @@ def _opened(
     return chosen, [experiment_of(row, lab) for row in chosen]
 
 
-def _with_starts(row: Row) -> tuple[Row, ...]:
-    """A row after the rows whose weights it begins with, in the order of their trainings."""
-    return (*_with_starts(row.start), row) if row.start else (row,)
+def _with_all_before(row: Row) -> Iterator[Row]:
+    """The rows that a row begins with, and theirs, and the row; one may come more than once."""
+    for other in row.before:
+        yield from _with_all_before(other)
+    yield row
+
+
+def _depth(row: Row) -> int:
+    """How many trainings come before a row's, one after the other."""
+    return 1 + max((_depth(other) for other in row.before), default=-1)
 
 
 def _identity(row: Row, lab: Lab, seed: int) -> str:
-    """What tells a training from all others, before its start is trained."""
-    asked = [replace(experiment_of(one, lab), seed=seed).describe() for one in _with_starts(row)]
-    return json.dumps(asked, sort_keys=True)
+    """What tells a training from all others, before those that it begins with are trained."""
+    asked = replace(experiment_of(row, lab), seed=seed).describe()
+    roles = {"translator": row.translator, "start": row.start, **row.given}
+    before = {role: _identity(other, lab, seed) for role, other in roles.items() if other}
+    return json.dumps([asked, before], sort_keys=True)
 
 
 def _data(lab: Lab) -> str:
@@ -366,10 +406,46 @@ def _at_home(runs: list[Run], lab: Lab) -> dict[str, Any] | None:
 
 
 def train_with_start(row: Row, lab: Lab, seed: int) -> Run:
-    """The training of a row, after that of the row whose last weights it begins with; finished ones are found."""
-    start = train_with_start(row.start, lab, seed) if row.start else None
-    changes = {"weights": start.folder / "weights.safetensors"} if start else {}
+    """The training of a row, after those that it begins with; finished ones are found."""
+    changes: dict[str, Any] = {}
+    if row.translator:
+        changes["source"] = _translated_source(row, train_with_start(row.translator, lab, seed), lab)
+    if row.start:
+        changes["weights"] = _last_weights(train_with_start(row.start, lab, seed))
+    if row.given:
+        runs = {network: train_with_start(other, lab, seed) for network, other in row.given.items()}
+        changes["given"] = {network: _last_weights(run) for network, run in runs.items()}
     return lab.conduct(replace(experiment_of(row, lab, **changes), seed=seed)).run
+
+
+def _seconds_before(row: Row, lab: Lab, seed: int) -> dict[str, float]:
+    """How long the trainings took, by name, that a row needs beside its start: of a translator, of a labeller."""
+    seconds: dict[str, float] = {}
+    for other in (row.translator, *row.given.values()):
+        if other:
+            run = train_with_start(other, lab, seed)
+            seconds |= {run.name: run.result["seconds"], **_seconds_before(other, lab, seed)}
+    return seconds
+
+
+def _last_weights(run: Run) -> Path:
+    return run.folder / "weights.safetensors"
+
+
+def _translated_source(row: Row, run: Run, lab: Lab) -> SegmentationDataset:
+    """The pictures that a row would learn from, as the generator of a finished run translates them.
+
+    Those that are kept in memory are translated there; others once, into a folder beside the data sets.
+    """
+    dataset = experiment_of(row, lab).datasets[SOURCE]
+    if isinstance(dataset, InMemory):
+        return translated_in_memory(dataset, run, lab.device)
+    folder = lab.data / "translated" / f"{lab.pair.source}-{run.name}"
+    log.info("translating %s into %s", dataset.name, folder)
+    written = translate(
+        run, lab.pair.source, folder, device=lab.device, root=lab.data, progress=callback("translate", "pictures")
+    )
+    return experiment_of(row, lab.from_source(str(written.folder))).datasets[SOURCE]
 
 
 def _write_pictures(
