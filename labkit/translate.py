@@ -171,6 +171,7 @@ def translate(
     root: Path | None = None,
     method: Method | None = None,
     progress: Callable[[int, int], None] | None = None,
+    wait: bool = False,
 ) -> Translation:
     """Write a data set as a run's generator translates it, in its own on-disk format; labels stay as they are.
 
@@ -197,6 +198,7 @@ def translate(
         root: folder of data sets, for a name.
         method: see :func:`load_generators`.
         progress: called after each picture with done and total.
+        wait: whether to wait for another process that writes the folder, instead of being refused.
 
     Raises:
         UnknownNameError: no such data set, split or direction.
@@ -206,7 +208,9 @@ def translate(
         raise UnknownNameError("direction of translation", towards, DIRECTIONS)
     generator = load_generators(run, method)[DIRECTIONS[towards]]
     made_by = {"run": run.name, "towards": towards, "generator": digest(generator)}
-    work = _Work(generator.to(choose_device(device)), f"translated to the {towards} by {run.name}", made_by, Path(out))
+    work = _Work(
+        generator.to(choose_device(device)), f"translated to the {towards} by {run.name}", made_by, Path(out), wait
+    )
     progress = progress or (lambda done, total: None)
     if source in MINICITY:
         known = run.generated_like(source, split or "train")
@@ -227,11 +231,12 @@ class _Work:
     title: str
     made_by: dict
     out: Path
+    wait: bool
 
     def draw(self, scenes: MiniCity, format: str, progress) -> Translation:
         """Write translated scenes as any data set is exported."""
         pictures = translated(scenes, self.generator, f"{scenes.name} {self.title}", self.made_by)
-        with _alone(self.out):
+        with _alone(self.out, self.wait):
             written = export(pictures, self.out, format, progress)
         return Translation(self.out, KEYS[format].full_name(self.out), format, written)
 
@@ -254,7 +259,7 @@ class _Work:
         claim(self.out, f"{name} {self.title}", reader.key, split or "all", content)
         if reader.key in ATTRIBUTIONS:  # translated photographs are still somebody's photographs
             log.info("%s", ATTRIBUTIONS[reader.key])
-        with _alone(self.out):
+        with _alone(self.out, self.wait):
             for extra in (SPLIT_FILE, own.FILE):
                 if (root / extra).is_file():
                     write_atomically(self.out / extra, read_bytes(root / extra))
@@ -278,14 +283,14 @@ class _Work:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _alone(out: Path, wait: bool) -> Iterator[None]:
     """Keep others out of a folder; what a killed process left half written is removed."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(out / ".lock")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise LabError(f"{out}: another `labkit translate` is at work here; wait until it is done") from None
     except OSError as error:

@@ -248,7 +248,7 @@ class Seen(torch.nn.Module):
 
 @pytest.mark.parametrize(
     ("method", "change"),
-    [(Histogram(), match_histograms), (Fourier(beta=0.09), lambda a, b: swap_amplitude(a, b, 0.09))],
+    [(Histogram(), match_histograms), (Fourier(band=0.09), lambda a, b: swap_amplitude(a, b, 0.09))],
 )
 def test_the_network_sees_restyled_source_pictures_alone(method, change):
     given_batches = batches()
@@ -262,7 +262,7 @@ def test_the_network_sees_restyled_source_pictures_alone(method, change):
 
 
 def test_methods_by_name():
-    assert create_method("fourier", beta="0.05").beta == 0.05
+    assert create_method("fourier", band="0.05").band == 0.05
     assert create_method("histogram").name == "histogram"
     with pytest.raises(LabError, match="outside its range"):
-        create_method("fourier", beta=0.7)
+        create_method("fourier", band=0.7)

@@ -443,10 +443,8 @@ def test_two_processes_train_a_run_once(squares, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_devices_share_a_batch(tmp_path):
-    result = finish(
-        subprocess.run(
-            command(tmp_path, "--devices", "2"), env=environment(), capture_output=True, text=True, timeout=300
-        )
-    )
+@pytest.mark.parametrize("method", ["source-only", "unsupervised-focal"])  # whose target loss leaves heads unused
+def test_two_devices_share_a_batch(tmp_path, method):
+    words = command(tmp_path, "--devices", "2", "--method", method)
+    result = finish(subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=300))
     assert result["steps"] == 14 and (Path(result["run"]) / "weights.safetensors").is_file()

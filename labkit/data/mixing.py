@@ -2,7 +2,7 @@
 
 Functions of whole batches on their device. Labels are trainIds, uint8 or int64, 255 where a pixel is ignored. Random
 numbers are drawn on the CPU, one row for each picture, from a generator that the caller owns or, where it is ``None``,
-from torch's global one. Nothing waits for the device.
+from torch's global one. Nothing waits for the device but :func:`selection_probabilities`, whose answer is on the CPU.
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ _DRAWS = ("flip", "scale", "rotation", "brightness", "contrast", "saturation", "
 class Perturbation:
     """The perturbation g: how strongly pictures are changed, each on its own.
 
-    The order is: colours, flip, scale and rotation about the picture's centre, noise. The paper gives the kinds and no
-    strength: all values are ours. Stronger ones give more to be consistent about, but move more out of the picture.
+    The order is: colours, flip, scale and rotation about the picture's centre, noise. The paper names flipping,
+    scaling, rotation and noise, "etc.", and no strength: the colours, and all values, are ours. Stronger ones give more
+    to be consistent about, but move more out of the picture.
 
     Attributes:
         flip: probability of a left-right flip.

@@ -59,7 +59,10 @@ def window_with(
     """
     places = np.flatnonzero(sample.label == train_id)
     if not len(places):
-        raise LabError(f"{sample.name}: no pixel of class {train_id}, although the class database says so")
+        raise LabError(
+            f"{sample.name}: no pixel of class {train_id}, although the class database says so: the label map has "
+            "changed since. Delete the file class-database-….json in the data sets' folder cache; it is made again"
+        )
     height, width = sample.label.shape
     pixel = divmod(int(places[int(torch.randint(len(places), (), generator=generator))]), width)
     image = np.zeros((*size, 3), sample.image.dtype)

@@ -41,7 +41,8 @@ LABELLER = "labeller"
 class CIM(UnsupervisedFocal):
     """Stage one's losses, and cross-entropy on mixed pictures. It begins like stage one, not with its result.
 
-    The labeller, a network of the segmenter's kind with the weights of stage one, never learns. What the paper
+    The thresholds begin at ``threshold`` again, not where stage one left them, which the paper does not say. The
+    labeller, a network of the segmenter's kind with the weights of stage one, never learns. What the paper
     leaves open: how many classes are pasted, that a class comes from a picture as stored, that pictures of two sizes
     are mixed at the smaller height and width, cropped at random, and that L_m judges the main head alone.
 

@@ -72,7 +72,7 @@ class CycleGANTranslation(CycleGAN):
     """The first of CycleGAN's two trainings alone: generators for others to translate with; nothing is segmented.
 
     yan2022 (§III) preprocesses its source pictures with such generators. The segmenter stays as it starts, so
-    the score of such a run says nothing.
+    the score of such a run says nothing; ``translation_steps`` is without effect.
     """
 
     name: ClassVar[str] = "cyclegan-translation"

@@ -49,14 +49,14 @@ class Fourier(Histogram):
     outside of [0, 1] is clipped, which is ours.
 
     Attributes:
-        beta: half the side of the swapped square of frequencies, as a share of the picture's shorter side; the FDA
-            paper tries 0.01, 0.05 and 0.09.
+        band: FDA's β, half the side of the swapped square of frequencies, as a share of the picture's shorter side; the
+            FDA paper tries 0.01, 0.05 and 0.09.
     """
 
     name: ClassVar[str] = "fourier"
 
-    beta: float = setting(0.01, 0, 0.5)
+    band: float = setting(0.01, 0, 0.5)
 
     def restyle(self, images: Tensor, references: Tensor) -> Tensor:
         """As :func:`labkit.data.restyle.swap_amplitude`."""
-        return swap_amplitude(images, references, self.beta)
+        return swap_amplitude(images, references, self.band)

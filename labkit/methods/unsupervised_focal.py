@@ -32,7 +32,7 @@ from labkit.training.method import Batch, Term
 class Neutral(EntropyMinimisation):
     """Neutral cross-entropy (Xu et al., TIP 2021) as yan2022 compares it: eq. (5) with γ = 0, and a fixed threshold.
 
-    The kinds of perturbation are those of §IV-C, their ranges ours: :class:`labkit.data.perturbation.Perturbation`.
+    Perturbations are after §IV-C, colours and all ranges ours: :class:`labkit.data.perturbation.Perturbation`.
     """
 
     name: ClassVar[str] = "neutral"

@@ -43,7 +43,7 @@ LADDER = (
     ("Threshold-adaptive focal + CIM", "Jitter + blur + focal + CIM"),
     ("Threshold-adaptive focal + CIM", "MMD + focal + CIM"),
 )
-"""Pairs of rows that differ in one thing: the second has what the first has, and one thing more."""
+"""Pairs of rows: the second has what the first has, and one thing more; with CIM its labeller's training."""
 
 COMBINATIONS = {
     "Jitter + blur + focal + CIM": ("Jitter + blur", "Threshold-adaptive focal + CIM"),

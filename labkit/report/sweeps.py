@@ -104,6 +104,8 @@ def resolve(row: Row, lab: Lab) -> dict[str, Field]:
         fields["weights"] = Field(f"the last of {row.start.name}", reason=_BEFORE)
     if row.translator and lab.profile.name != PAPER:
         fields["source_translation"] = Field(f"by the last of {row.translator.name}", ours=True, reason=_BEFORE)
+    if "source_translation" in fields and not row.translator:
+        fields["source_translation"] = Field("none", ours=True, reason="this row learns from the pictures as they are")
     for network, other in row.given.items():
         fields[network] = Field(f"the last of {other.name}", reason=_BEFORE)
     defaults = [("", Recipe())] + ([("method", create_method(row.method))] if row.method in METHODS else [])
@@ -442,10 +444,9 @@ def _translated_source(row: Row, run: Run, lab: Lab) -> SegmentationDataset:
         return translated_in_memory(dataset, run, lab.device)
     folder = lab.data / "translated" / f"{lab.pair.source}-{run.name}"
     log.info("translating %s into %s", dataset.name, folder)
-    written = translate(
-        run, lab.pair.source, folder, device=lab.device, root=lab.data, progress=callback("translate", "pictures")
-    )
-    return experiment_of(row, lab.from_source(str(written.folder))).datasets[SOURCE]
+    show = callback("translate", "pictures")
+    translate(run, lab.pair.source, folder, device=lab.device, root=lab.data, progress=show, wait=True)
+    return lab.from_source(str(folder)).source(dataset.split, resolve(row, lab)["source_size"].value)
 
 
 def _write_pictures(

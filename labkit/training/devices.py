@@ -78,7 +78,8 @@ def make_fabric(precision: str = "auto", device: str = "auto", devices: int = 1)
     return Fabric(
         accelerator=kind,
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        # An objective need not reach every parameter: a loss on the target leaves auxiliary heads alone.
+        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
         precision=precision_for(kind) if precision == "auto" else precision,
     )
 

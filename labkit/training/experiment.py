@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from labkit import sources
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.memory import InMemory
@@ -20,7 +22,7 @@ from labkit.evaluation.predict import evaluate, evaluate_with_loss
 from labkit.files import write_json
 from labkit.labels import NUM_CLASSES
 from labkit.models.registry import create_model, is_named_start, module_of
-from labkit.models.weights import load_file
+from labkit.models.weights import load_weights, read_state_dict
 from labkit.progress import track
 from labkit.settings import describe, with_settings
 from labkit.training import checkpoints
@@ -31,6 +33,7 @@ from labkit.training.provenance import environment
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run, RunStore
 from labkit.training.signals import TrainingInterrupted, stop_on_signals
+from labkit.training.streams import derived_seed
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -229,13 +232,15 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
         evaluate=_validator(experiment, fabric),
     )
     for name, path in experiment.given.items():
-        load_file(bare(trainer.networks[name]), path)
+        load_weights(bare(trainer.networks[name]), read_state_dict(path), source=str(path))
     best, seconds, resumed_from = {"step": None, "miou": -1.0}, 0.0, 0
     if found := checkpoints.load_last(run.checkpoints):
         resumed_from, state = found
         trainer.load_state_dict(state["trainer"])
         best, seconds = state["best"], state["seconds"]
         log.info("%s: continuing after step %d", run.name, resumed_from)
+    if fabric.world_size > 1:  # what a method draws (a perturbation, a mixture) is to differ between devices
+        torch.manual_seed(derived_seed(experiment.seed, fabric.global_rank, resumed_from))
     start = time.monotonic() - seconds
     bests = deque([best["step"]], maxlen=checkpoints.KEPT)  # the best steps that the kept checkpoints name
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric  # slow to import, and not needed before a training starts
 
 LOG_EVERY = 10
-"""Steps between two readings of the losses: only there does the host wait for the device."""
+"""Steps between two readings of the losses: only there does the loop itself wait for the device."""
 
 
 class NonFiniteLoss(LabError):
