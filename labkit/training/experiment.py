@@ -16,7 +16,6 @@ import torch
 
 from labkit import sources
 from labkit.data.dataset import SegmentationDataset
-from labkit.data.memory import InMemory
 from labkit.errors import LabError, UnknownNameError
 from labkit.evaluation.predict import evaluate, evaluate_with_loss
 from labkit.files import write_json
@@ -142,11 +141,15 @@ class Experiment:
 
 
 def _layers(dataset: SegmentationDataset) -> Iterator[SegmentationDataset]:
-    """A data set, and those that it changes, one within the other; what merely keeps them in memory decides nothing."""
-    while dataset is not None:
-        if not isinstance(dataset, InMemory):
+    """A data set, and those that it changes, one within the other.
+
+    What has the fingerprint of the one within merely keeps it, in memory or on disk, and decides nothing.
+    """
+    while (within := getattr(dataset, "dataset", None)) is not None:
+        if dataset.fingerprint() != within.fingerprint():
             yield dataset
-        dataset = getattr(dataset, "dataset", None)
+        dataset = within
+    yield dataset
 
 
 def _identify(dataset: SegmentationDataset | None) -> dict[str, Any] | None:
