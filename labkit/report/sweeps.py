@@ -44,7 +44,7 @@ HOW = ("accumulate", "precision", "evaluate_every")
 """Settings of a recipe that make no other experiment: how a machine does it, and how often it is looked at."""
 
 SMALL = 256
-"""Rows of a picture below which :attr:`labkit.report.sweep_tables.Row.small` holds."""
+"""Rows of a picture below which :attr:`labkit.report.sweep_tables.rows.Row.small` holds."""
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
@@ -95,6 +95,7 @@ def changes_of(row: Row, lab: Lab) -> dict[str, Field]:
 
 
 _BEFORE = "trained before, with the same seed"
+_AS_IT_IS = Field("none", ours=True, reason="this row learns from the source's pictures as they are")
 
 
 def resolve(row: Row, lab: Lab) -> dict[str, Field]:
@@ -104,8 +105,8 @@ def resolve(row: Row, lab: Lab) -> dict[str, Field]:
         fields["weights"] = Field(f"the last of {row.start.name}", reason=_BEFORE)
     if row.translator and lab.profile.name != PAPER:
         fields["source_translation"] = Field(f"by the last of {row.translator.name}", ours=True, reason=_BEFORE)
-    if "source_translation" in fields and not row.translator:
-        fields["source_translation"] = Field("none", ours=True, reason="this row learns from the pictures as they are")
+    if not row.translator and fields.get("source_translation", _AS_IT_IS).value != _AS_IT_IS.value:
+        fields["source_translation"] = _AS_IT_IS
     for network, other in row.given.items():
         fields[network] = Field(f"the last of {other.name}", reason=_BEFORE)
     defaults = [("", Recipe())] + ([("method", create_method(row.method))] if row.method in METHODS else [])
@@ -261,7 +262,7 @@ def sweep(
         how: settings of :data:`HOW` for all rows; values may be text.
         pictures: a folder for predictions of each row's first seed, palette PNGs of trainIds, of pictures spread evenly
             over the report split; the outcome names them, relative to the folder. With them go the counts of every
-            picture, where the sweep has :attr:`labkit.report.sweep_tables.Sweep.by_picture`.
+            picture, where the sweep has :attr:`labkit.report.sweep_tables.rows.Sweep.by_picture`.
         lab_options: further arguments of :class:`labkit.lab.Lab`.
 
     Raises:
