@@ -345,19 +345,20 @@ def recorded_thresholds(pair: str, measure: str = "last13", profile: str = "mini
     published = load("yan2022", "table6")
     outcome = load_results("yan2022.table6", pair, profile)
     recorded = {row["name"]: row for row in outcome["rows"]} if outcome else {}
+    over = {"last13": "13 classes", "last16": "16 classes"}.get(measure, "all its classes")
+    ours = f"{outcome['data'] if outcome else pair_named(pair).title}, {over}"
     rows = {}
     for name, printed in published.iterrows():
-        rows[f"{name}, paper"] = {head: "–" if np.isnan(value) else f"{value:.1f}" for head, value in printed.items()}
-        rows[f"{name}, ours"] = {
-            head: "–" if np.isnan(value) else _recorded(recorded.get(f"{name}, {head}"), outcome, measure)
+        rows[f"{name}, paper: {published.attrs['data']}"] = {
+            f"t = {head}": "–" if np.isnan(value) else f"{value:.1f}" for head, value in printed.items()
+        }
+        rows[f"{name}, ours: {ours}"] = {
+            f"t = {head}": "–" if np.isnan(value) else _recorded(recorded.get(f"{name}, {head}"), outcome, measure)
             for head, value in printed.items()
         }
-    table = pandas.DataFrame.from_dict(rows, orient="index")
-    over = {"last13": "13 classes", "last16": "16 classes"}.get(measure, "all its classes")
-    ours = f"{outcome['data'] if outcome else pair_named(pair).title}, {over}, profile {profile}"
-    head = f"mIoU %; paper: {published.attrs['data']}; ours: {ours}"
+    table = pandas.DataFrame.from_dict(rows, orient="index").rename(columns={"t = dynamic": "t dynamic"})
     note = provenance(outcome) if outcome else str(recorded_seeds("yan2022.table6", pair, profile))
-    return Noted(table.rename_axis(head), note)
+    return Noted(table.rename_axis(f"mIoU %, ours with the profile {profile}"), note)
 
 
 def recorded_means(sweep: str, pair: str, profile: str = "mini") -> Noted | Words:
