@@ -251,7 +251,9 @@ class Lab:
         wanted = asked.get("source_split", "train")
         split = wanted if wanted in splits_of(self.pair.source, self.data) else "train"
         streams = {
-            SOURCE: lambda: _with_labels(source or self.source(split, inputs.source_size), "the source"),
+            SOURCE: lambda: _with_labels(
+                self.source(split, inputs.source_size) if source is None else source, "the source"
+            ),
             TARGET: lambda: self.unlabelled_target(inputs.target_size, asked.get("unlabelled")),
             LABELLED_TARGET: lambda: _with_labels(
                 self.target("train", inputs.target_size), f"the target of method {chosen.name}"
