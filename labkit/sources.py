@@ -39,7 +39,8 @@ def source_file(module: str) -> Path | None:
     return None
 
 
-def imports(text: str) -> set[str]:
+@cache
+def imports(text: str) -> frozenset[str]:
     """The labkit modules that Python source ``text`` imports, at any depth of nesting."""
     found = set()
     for node in ast.walk(ast.parse(text)):
@@ -48,7 +49,7 @@ def imports(text: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in found if source_file(name)}
+    return frozenset(name for name in found if source_file(name))
 
 
 def closure(modules: Iterable[str]) -> dict[str, Path]:
@@ -81,6 +82,7 @@ def digest(modules: Iterable[str], extra: Iterable[str] = ()) -> str:
     return sha.hexdigest()
 
 
+@cache
 def essence(text: str) -> str:
     """Source text without comments, docstrings, blank lines and trailing space.
 
