@@ -336,7 +336,9 @@ def test_what_adds_up_is_counted_seed_by_seed(folder):
     assert row["beyond the sum"] == f"{beyond.mean():+.1f} ± {beyond.std(ddof=1):.1f}"
     low, high = (float(end) for end in row["95 %"].split(" … "))
     assert low <= round(beyond.mean(), 1) <= high
-    assert "Jitter + blur + focal + CIM" not in report.combinations_table("minicity", folder=folder).table.index
+    assert (
+        "Jitter + blur + CycleGAN + focal + CIM" not in report.combinations_table("minicity", folder=folder).table.index
+    )
     ladder = report.ladder_table("minicity", folder=folder).table
     step = scores[CIM] - scores[FOCAL]
     assert ladder.loc[(FOCAL, CIM), "points"] == f"{step.mean():+.1f} ± {step.std(ddof=1):.1f}"

@@ -176,6 +176,35 @@ def test_translations_have_small_networks_for_small_pictures_and_phases_that_fit
         assert fields["frozen_steps"] == (20_000 if profile == "paper" else None)
 
 
+@pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "table5", "table6", "figure7", "figure8"])
+def test_stages_on_small_pictures_learn_from_the_source_as_it_is(table):
+    name = f"yan2022.{table}"
+    for profile, translated in (("mini", False), ("scratch", True), ("paper", True)):
+        rows = sweeps.plan_sweep(name, "minicity", profile, [0])["rows"]
+        stages = [row for row in rows if row["model"] == "bisenet" and row["start"]]
+        assert stages
+        for row in stages:
+            assert (row["translator"] is not None) == translated
+            assert row["start"] == ("Baseline (IST), BiSeNet" if translated else "Source only")
+
+
+def test_the_stages_and_the_leaderboard_share_their_trainings():
+    lab = Lab("mini", "minicity", paper="yan2022")
+
+    def identity(sweep, name):
+        row = next(row for row in SWEEPS[f"yan2022.{sweep}"].rows if row.name == name)
+        return sweeps._identity(sweeps.fitting(row, lab), lab, 0)
+
+    for others, on_board in (
+        ((("stages", "Source only"),), "Source only"),
+        ((("stages", "Source only, continued"),), "Source only, continued"),
+        ((("table2", "Shannon, BiSeNet"), ("table6", "Shannon, 0.8")), "Shannon"),
+        ((("table2", "Ours (stage 1), BiSeNet"), ("stages", "Stage 1")), "Threshold-adaptive focal"),
+        ((("table3", "focal + threshold + mixing"), ("stages", "Stage 2")), "Threshold-adaptive focal + CIM"),
+    ):
+        assert {identity(*one) for one in others} == {identity("leaderboard", on_board)}
+
+
 def test_the_published_pair_is_the_profiles_own():
     def pair_of(*words: str) -> str:
         shown = CliRunner().invoke(cli.main, ["sweep", "yan2022.table1", "--dry-run", "--json", *words])

@@ -413,11 +413,6 @@ def test_weights_are_drawn_with_the_papers_choice(recorded):
     assert [text.xy[0] for text in ax.texts] == [1.0] and ax.get_xlabel() == "λ_m"
 
 
-def test_a_row_without_a_translator_is_named():
-    with pytest.raises(LabError, match=r"no row Source only.*Stage 1"):
-        report.train_translator(Lab("smoke"), "yan2022.stages", "Source only")
-
-
 def test_costs_are_those_of_the_networks(tmp_path):
     run = SimpleNamespace(
         result={"seconds": 120.0},

@@ -62,7 +62,6 @@ from labkit.report.unsupervised import (
     recorded_means,
     recorded_thresholds,
     sure_and_wrong,
-    train_translator,
     weights_figure,
 )
 
@@ -138,7 +137,6 @@ __all__ = [
     "train_contender",
     "train_row",
     "train_rows",
-    "train_translator",
     "training_speed",
     "translation_speed",
     "translation_table",

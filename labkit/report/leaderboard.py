@@ -37,19 +37,20 @@ REFERENCES = (START, ORACLE)
 """Rows without a place: one has fewer steps, the other the target's labels."""
 
 LADDER = (
-    (CONTINUED, "CycleGAN"),
-    ("CycleGAN", "Threshold-adaptive focal"),
+    (CONTINUED, "Threshold-adaptive focal"),
     ("Threshold-adaptive focal", "Threshold-adaptive focal + CIM"),
-    ("Threshold-adaptive focal + CIM", "Jitter + blur + focal + CIM"),
     ("Threshold-adaptive focal + CIM", "MMD + focal + CIM"),
+    ("Threshold-adaptive focal + CIM", "CycleGAN + focal + CIM"),
+    ("CycleGAN + focal + CIM", "Jitter + blur + CycleGAN + focal + CIM"),
 )
 """Pairs of rows: the second has what the first has, and one thing more; with CIM its labeller's training."""
 
 COMBINATIONS = {
-    "Jitter + blur + focal + CIM": ("Jitter + blur", "Threshold-adaptive focal + CIM"),
     "MMD + focal + CIM": ("MMD", "Threshold-adaptive focal + CIM"),
+    "CycleGAN + focal + CIM": ("CycleGAN", "Threshold-adaptive focal + CIM"),
+    "Jitter + blur + CycleGAN + focal + CIM": ("Jitter + blur", "CycleGAN", "Threshold-adaptive focal + CIM"),
 }
-"""Rows whose two parts are rows of their own."""
+"""Rows whose parts are rows of their own."""
 
 # --- who stands where ------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,11 @@ def sweep_named(name: str) -> Sweep:
     return SWEEPS[name]
 
 
+def fitting(row: Row, lab: Lab) -> Row:
+    """The row as the lab's pictures have it: its small form where they are small and there is one."""
+    return row.small_form if row.small_form and lab.size[0] < SMALL else row
+
+
 def missing(row: Row, lab: Lab) -> list[str]:
     """What a row needs and is not there yet, in words: networks, methods, their settings, data; none if it can run."""
     absent = [f"network {row.model}"] if row.model not in MODELS else []
@@ -100,6 +105,7 @@ _AS_IT_IS = Field("none", ours=True, reason="this row learns from the source's p
 
 def resolve(row: Row, lab: Lab) -> dict[str, Field]:
     """Every hyperparameter that a row is trained with, with its section or as ours; needs no data and no network."""
+    row = fitting(row, lab)
     fields = lab.plan(row.model, row.method, row.stage) | changes_of(row, lab)
     if row.start:
         fields["weights"] = Field(f"the last of {row.start.name}", reason=_BEFORE)
@@ -149,7 +155,7 @@ def plan_sweep(
         UnknownNameError: no such sweep, row, pair, profile or setting.
     """
     lab = _lab(name, pair, profile)
-    chosen = _chosen(name, rows, how)
+    chosen = _chosen(name, lab, rows, how)
     return {
         "sweep": name,
         "pair": lab.pair.name,
@@ -213,13 +219,13 @@ def _lab(name: str, pair: str, profile: str, **options: Any) -> Lab:
     return Lab(profile, pair, paper=name.partition(".")[0], **options)
 
 
-def _chosen(name: str, rows: Iterable[str], how: Mapping[str, Any] | None = None) -> tuple[Row, ...]:
+def _chosen(name: str, lab: Lab, rows: Iterable[str], how: Mapping[str, Any] | None = None) -> tuple[Row, ...]:
     known = {row.name: row for row in SWEEPS[name].rows}
     wanted = tuple(rows) or tuple(known)
     if unknown := [row for row in wanted if row not in known]:
         raise UnknownNameError(f"row of {name}", unknown[0], known)
     changes = _checked(how or {})
-    return tuple(_done_so(row, changes) for row in SWEEPS[name].rows if row.name in wanted)
+    return tuple(_done_so(fitting(row, lab), changes) for row in SWEEPS[name].rows if row.name in wanted)
 
 
 def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,6 +277,7 @@ def sweep(
     """
     lab = _lab(name, pair, profile, **lab_options)
     chosen, opened = _opened(name, lab, rows, how)
+    places = {row.name: place for place, row in enumerate(SWEEPS[name].rows, 1)}
     outcomes, trained, counts = [], [], {}
     for row, experiment in zip(chosen, opened, strict=True):
         runs = [train_with_start(row, lab, seed) for seed in seeds]
@@ -282,7 +289,7 @@ def sweep(
             "seconds_before": [sum(_seconds_before(row, lab, seed).values()) for seed in seeds],
         }
         if pictures is not None:
-            label = f"{name}.{lab.pair.name}.{profile}/{SWEEPS[name].rows.index(row) + 1:02}"
+            label = f"{name}.{lab.pair.name}.{profile}/{places[row.name]:02}"
             outcome["pictures"] = _write_pictures(runs[0], experiment.report, pictures, label, lab)
             if SWEEPS[name].by_picture:
                 counts[row.name] = [lab.count_pictures(run, experiment.report) for run in runs]
@@ -346,7 +353,7 @@ def _opened(
     name: str, lab: Lab, rows: Iterable[str], how: Mapping[str, Any] | None
 ) -> tuple[tuple[Row, ...], list[Experiment]]:
     """The rows and their trainings: all data and settings are checked before the first step."""
-    chosen = _chosen(name, rows, how)
+    chosen = _chosen(name, lab, rows, how)
     if absent := {row.name: found for row in chosen if (found := missing(row, lab))}:
         able = [row.name for row in chosen if row.name not in absent]
         listed = "; ".join(f"{title}: {', '.join(found)}" for title, found in absent.items())
@@ -410,6 +417,7 @@ def _at_home(runs: list[Run], lab: Lab) -> dict[str, Any] | None:
 
 def train_with_start(row: Row, lab: Lab, seed: int) -> Run:
     """The training of a row, after those that it begins with; finished ones are found."""
+    row = fitting(row, lab)
     changes: dict[str, Any] = {}
     if row.translator:
         changes["source"] = _translated_source(row, train_with_start(row.translator, lab, seed), lab)

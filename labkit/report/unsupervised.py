@@ -18,7 +18,6 @@ from labkit.data.restyle import to_uint8
 from labkit.data.selection import evenly
 from labkit.data.transforms import denormalize, to_batch
 from labkit.data.windows import at_one_size
-from labkit.errors import LabError
 from labkit.evaluation.confidence import class_confidence
 from labkit.evaluation.cost import count_parameters, measure_latency, multiply_adds
 from labkit.evaluation.predict import normalized, predict_logits
@@ -32,7 +31,7 @@ from labkit.papers import load
 from labkit.profiles import pair_named
 from labkit.report.ledger import scores_of
 from labkit.report.results import load_results, provenance, recorded_seeds
-from labkit.report.sweeps import SWEEPS, sweep_named, train_with_start
+from labkit.report.sweeps import SWEEPS
 from labkit.report.tables import Noted, Words
 from labkit.training.devices import choose_device
 from labkit.training.method import Batch
@@ -55,21 +54,6 @@ PERTURBATIONS = {
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
-
-
-def train_translator(lab: Lab, sweep: str, row: str) -> Run:
-    """Find or do the training whose generator translates a row's source pictures, with the lab's seed.
-
-    Raises:
-        UnknownNameError: no such sweep.
-        LabError: a row that has no such training, or no such row.
-    """
-    translators = {one.name: one.translator for one in sweep_named(sweep).rows if one.translator}
-    if row not in translators:
-        raise LabError(
-            f"no row {row} of {sweep} has translated source pictures; those that have: {', '.join(translators)}"
-        )
-    return train_with_start(translators[row], lab, lab.seed)
 
 
 @torch.inference_mode()

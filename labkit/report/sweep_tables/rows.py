@@ -34,6 +34,7 @@ class Row:
         paper_only: what the profile ``paper`` alone has of it, where the row would be another row's training in the
             others; empty where it is a training of its own in all.
         how: changes that make no other experiment of it, see :data:`labkit.report.sweeps.HOW`.
+        small_form: what takes the row's place, under its name, for pictures of fewer than 256 rows.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Row:
     needs: str = ""
     paper_only: str = ""
     how: Mapping[str, Any] = field(default_factory=dict)
+    small_form: Row | None = None
 
     @property
     def before(self) -> tuple[Row, ...]:
