@@ -24,7 +24,9 @@ from labkit.methods.supervised import SourceOnly
 from labkit.profiles import pair_named
 from labkit.report import networks
 from labkit.report.counts import counts_file, load_counts, mean_iou, write_counts
-from labkit.report.leaderboard import COMBINATIONS, LADDER, REFERENCES, _place_shares, standings, training_costs
+from labkit.report.leaderboard import COMBINATIONS, LADDER
+from labkit.report.leaderboard_costs import training_costs
+from labkit.report.standings import REFERENCES, place_shares, standings
 from labkit.report.sweeps import SWEEPS
 from labkit.report.tables import Words
 
@@ -203,7 +205,7 @@ def test_places_are_those_of_the_same_draws_for_all():
         for name in contenders:
             place = sum(scores[other] > scores[name] + 1e-12 for other in contenders)
             ranked[contenders.index(name), place] += 1
-    shares = _place_shares([found[name].bootstrap.resampled[:number] for name in contenders])
+    shares = place_shares([found[name].bootstrap.resampled[:number] for name in contenders])
     np.testing.assert_allclose(shares, ranked / number, atol=1e-9)
     places = np.stack([found[name].places for name in contenders])
     np.testing.assert_allclose(places.sum(0), 1)
@@ -219,7 +221,7 @@ def test_equal_ones_share_their_places_and_the_surely_better_one_is_first():
     np.testing.assert_allclose(found[CIM].places, [1, 0, 0])
     for name in (CONTINUED, FOCAL):
         np.testing.assert_allclose(found[name].places, [0, 0.5, 0.5])
-    shares = _place_shares([np.array([1.0, np.nan, 0.0]), np.array([0.0, 5.0, 1.0])])
+    shares = place_shares([np.array([1.0, np.nan, 0.0]), np.array([0.0, 5.0, 1.0])])
     np.testing.assert_allclose(shares, 0.5)  # the resample with a NaN counts for nothing
 
 

@@ -11,6 +11,7 @@ from labkit.report.augmentations import (
     recorded_augmentations,
 )
 from labkit.report.comparison import prediction_figure, recorded_prediction_figure, source_only_and_oracle
+from labkit.report.contender import placed, train_contender
 from labkit.report.curves import curves_figure, recorded_curves_figure
 from labkit.report.differences import recorded_differences
 from labkit.report.focal import focal_curves_figure, focal_figure, focal_seeds, published_focal
@@ -18,18 +19,15 @@ from labkit.report.leaderboard import (
     boards_table,
     classes_figure,
     combinations_table,
-    cost_figure,
-    cost_table,
     equal_methods,
     ladder_table,
     leaderboard_figure,
     leaderboard_table,
-    placed,
     places_figure,
     sources_figure,
     sources_table,
-    train_contender,
 )
+from labkit.report.leaderboard_costs import cost_figure, cost_table
 from labkit.report.networks import network_costs, network_figure, network_table
 from labkit.report.reach import gradient_reach
 from labkit.report.results import load_results, provenance, record, recorded_seeds, seeds_table

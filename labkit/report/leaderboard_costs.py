@@ -1,0 +1,85 @@
+"""What the rows of the leaderboard cost in training, beside what they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labkit.evaluation.pareto import pareto_front
+from labkit.report.networks import deviation
+from labkit.report.results import RESULTS, recorded_seeds
+from labkit.report.standings import BOARD, CONTINUED, START, board_title, recorded_board, spread_text, standings
+from labkit.report.tables import Noted, Words
+
+
+def training_costs(record: Mapping[str, Any]) -> dict[str, float]:
+    """The mean time of each row's further steps, as a multiple of that of :data:`CONTINUED`; NaN where not recorded.
+
+    The time of trainings that a row alone begins with, a translator's or a labeller's, counts where the record has it
+    (``seconds_before``, one a seed); the common start does not.
+    """
+
+    def seconds(row: Mapping[str, Any]) -> float:
+        own = np.array(row["seconds"], dtype=float)
+        return float((own + np.array(row.get("seconds_before") or 0, dtype=float)).mean())
+
+    found = {row["name"]: seconds(row) for row in record["rows"] if row["name"] != START}
+    return {name: value / found[CONTINUED] for name, value in found.items()}
+
+
+def cost_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
+    """mIoU against the time of training, with the Pareto front of the contenders; words if not recorded."""
+    from labkit import plots
+
+    board = recorded_board(pair, profile, folder)
+    if board is None:
+        return recorded_seeds(BOARD, pair, profile)
+    record, _ = board
+    costs = training_costs(record)
+    ranked = [one for one in standings(record, {}) if one.place and not np.isnan(costs[one.name])]
+    if not ranked:
+        return Words(f"The times of the trainings have not been recorded on {record['data']}.")
+    points = {one.name: (costs[one.name], float(one.scores.mean())) for one in ranked}
+    return plots.cost_accuracy(
+        points,
+        pareto_front(points),
+        numbers={one.name: one.place for one in ranked},
+        title=board_title(record),
+        cost=f"time of training, × that of “{CONTINUED}”",
+        spreads={one.name: deviation(one.scores) for one in ranked},
+    )
+
+
+def cost_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Noted | Words:
+    """The Pareto front of accuracy and time of training, the cheapest first; words if not recorded."""
+    import pandas
+
+    board = recorded_board(pair, profile, folder)
+    if board is None:
+        return recorded_seeds(BOARD, pair, profile)
+    record, _ = board
+    costs = training_costs(record)
+    ranked = {one.name: one for one in standings(record, {}) if one.place}
+    front = pareto_front({name: (costs[name], float(one.scores.mean())) for name, one in ranked.items()})
+    rows = {
+        name: {
+            "× the time": f"{costs[name]:.1f}",
+            "mIoU %": spread_text(100 * ranked[name].scores),
+            "place": ranked[name].place,
+        }
+        for name in front
+    }
+    if not rows:
+        return Words(f"The times of the trainings have not been recorded on {record['data']}.")
+    whole = any(row.get("seconds_before") for row in record["rows"])
+    counted = (
+        "with the trainings that a row begins with"
+        if whole
+        else ("the further steps alone: what a translator and a labeller took before comes on top")
+    )
+    hardware = record["environment"]["hardware"]
+    note = f"{record['data']}, profile {profile}. Time, on {hardware}: {counted}; the common start is not counted."
+    return Noted(pandas.DataFrame.from_dict(rows, orient="index").rename_axis("Pareto front"), note)
