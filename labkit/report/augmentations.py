@@ -11,6 +11,7 @@ from labkit.labels import CLASS_NAMES
 from labkit.papers import load
 from labkit.report.curves import about, drawn_curves
 from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table, training_text
+from labkit.report.spread import percent_text
 from labkit.report.tables import Noted, Words
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ def augmentation_gains(pair: str, profiles: Sequence[str] = ("mini", "mini-900",
         gains = [second[seed] - first[seed] for seed in second if seed in first]
         (height, width) = baseline["size"]
         rows[f"{baseline['steps']} steps at {height}×{width}"] = {
-            f"{BASELINE}, mIoU %": _spread(scores[BASELINE]),
-            "jitter + blur": _spread(combined["miou"]),
-            "gain": f"+{_spread(gains)}" if np.mean(gains) > 0 else _spread(gains),
-            "oracle": _spread(scores["oracle"]) if "oracle" in scores else "–",
+            f"{BASELINE}, mIoU %": percent_text(scores[BASELINE]),
+            "jitter + blur": percent_text(combined["miou"]),
+            "gain": percent_text(gains, "+"),
+            "oracle": percent_text(scores["oracle"]) if "oracle" in scores else "–",
         }
         notes += [f"Recorded: {training_text(one)}." for one in (baseline, outcome)]
     if not rows:
@@ -192,11 +193,6 @@ def _jitter_blur(pair: str, profile: str) -> tuple[dict | None, dict | None]:
             if row["name"] == name:
                 return row, outcome
     return None, None
-
-
-def _spread(values: Sequence[float]) -> str:
-    deviation = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{100 * np.mean(values):.1f}{deviation}"
 
 
 def _row(outcome: dict, name: str) -> dict:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from labkit.errors import LabError, UnknownNameError
 from labkit.report.results import load_results, provenance, recorded_seeds
+from labkit.report.spread import spread_text
 from labkit.report.tables import Noted, Words
 
 
@@ -42,9 +41,8 @@ def recorded_differences(
         if (name, sweep) == (baseline, of or sweep):
             continue
         differences = [100 * (score - base[seed]) for seed, score in zip(outcome["seeds"], scores, strict=True)]
-        spread = f" ± {np.std(differences, ddof=1):.1f}" if len(differences) > 1 else ""
         rows[name] = {
-            "mean": f"{np.mean(differences):+.1f}{spread}",
+            "mean": spread_text(differences, "+"),
             "seed by seed": ", ".join(f"{one:+.1f}" for one in differences),
         }
     table = pandas.DataFrame.from_dict(rows, orient="index")

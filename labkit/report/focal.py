@@ -9,6 +9,7 @@ import numpy as np
 from labkit.papers import load
 from labkit.report.curves import about, drawn_curves
 from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table
+from labkit.report.spread import deviation, percent_text
 from labkit.report.tables import Noted, Words
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def focal_seeds(pair: str, profile: str = "mini") -> Noted | Words:
 
 def _lost(row: dict) -> str:
     """Points between best and last, each seed on its own."""
-    points = 100 * (np.array(row["miou_best"]) - np.array(row["miou"]))
-    return f"{points.mean():.1f}" + (f" ± {points.std(ddof=1):.1f}" if len(points) > 1 else "")
+    return percent_text(np.array(row["miou_best"]) - np.array(row["miou"]))
 
 
 def focal_figure(pair: str, profile: str = "mini"):
@@ -81,7 +81,7 @@ def focal_figure(pair: str, profile: str = "mini"):
     rows = {title: row for title, row in _rows(outcomes).items() if None not in row["miou_best"]}
     results = {title: (100 * np.mean(row["miou"]), 100 * np.mean(row["miou_best"])) for title, row in rows.items()}
     many = {title: row["miou"] for title, row in rows.items() if len(row["miou"]) > 1}
-    spread = {title: 100 * float(np.std(values, ddof=1)) for title, values in many.items()}
+    spread = {title: 100 * deviation(values) for title, values in many.items()}
     data = next(iter(outcomes.values()))["data"]
     return plots.last_and_best(results, title=f"{data}, means over seeds", spread=spread)
 

@@ -12,6 +12,7 @@ from labkit.evaluation.bootstrap import RESAMPLES, paired_bootstrap
 from labkit.report.counts import load_counts
 from labkit.report.ledger import scores_of
 from labkit.report.results import RESULTS, all_results, recorded_seeds, rows_of
+from labkit.report.spread import spread_text
 from labkit.report.standings import (
     BOARD,
     CONTINUED,
@@ -20,7 +21,6 @@ from labkit.report.standings import (
     board_title,
     interval_text,
     recorded_board,
-    spread_text,
     standings,
 )
 from labkit.report.sweeps import SWEEPS

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from labkit.evaluation.pareto import pareto_front
-from labkit.report.networks import deviation
 from labkit.report.results import RESULTS, recorded_seeds
-from labkit.report.standings import BOARD, CONTINUED, START, board_title, recorded_board, spread_text, standings
+from labkit.report.spread import deviation, spread_text
+from labkit.report.standings import BOARD, CONTINUED, START, board_title, recorded_board, standings
 from labkit.report.tables import Noted, Words
 
 

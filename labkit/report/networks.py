@@ -14,6 +14,7 @@ from labkit.evaluation.pareto import pareto_front
 from labkit.models.registry import create_model
 from labkit.profiles import pair_named
 from labkit.report.results import RESULTS, load_results
+from labkit.report.spread import deviation, percent_text
 from labkit.report.tables import Noted, Words
 
 NETWORKS = {
@@ -119,7 +120,7 @@ def network_table(costs: Mapping[str, NetworkCost], pair: str, size: tuple[int, 
         front = pareto_front(points)
         for name, row in rows.items():
             row[f"{training}, mIoU %"] = (
-                f"{_spread(costs[name].scores[training])}{' *' if name in front else ''}"
+                f"{percent_text(costs[name].scores[training])}{' *' if name in front else ''}"
                 if name in points
                 else "not recorded"
             )
@@ -162,13 +163,3 @@ def _points(costs: Mapping[str, NetworkCost], training: str) -> dict[str, tuple[
         for name, one in costs.items()
         if training in one.scores
     }
-
-
-def deviation(scores: np.ndarray) -> float:
-    """Standard deviation over seeds (n − 1); NaN with one."""
-    return float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
-
-
-def _spread(scores: np.ndarray) -> str:
-    deviation = f" ± {100 * scores.std(ddof=1):.1f}" if len(scores) > 1 else ""
-    return f"{100 * scores.mean():.1f}{deviation}"

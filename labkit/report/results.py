@@ -14,6 +14,7 @@ from labkit.data.formats import NAMED
 from labkit.errors import LabError
 from labkit.files import read_json, write_json
 from labkit.profiles import Pair, divided, pair_named, profile_named
+from labkit.report.spread import percent_text
 from labkit.report.tables import Noted, Words
 from labkit.training.method import LABELLED_TARGET, SOURCE, TARGET
 
@@ -198,10 +199,7 @@ def seeds_table(outcome: dict[str, Any]) -> pandas.DataFrame:
     import pandas
 
     def spread(values: list[float | None]) -> str:
-        if None in values:
-            return "–"
-        deviation = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-        return f"{100 * np.mean(values):.1f}{deviation}"
+        return "–" if None in values else percent_text(values)
 
     rows = rows_of(outcome)
     one_data = len({row["data"] for row in rows}) == 1

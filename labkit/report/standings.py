@@ -120,12 +120,6 @@ def board_origin(record: Mapping[str, Any]) -> str:
     return provenance(record).partition(" *Best")[0]
 
 
-def spread_text(values: np.ndarray, sign: str = "") -> str:
-    """Mean ± standard deviation (n − 1) of numbers, one digit each; ``sign`` as in a format."""
-    deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):{sign}.1f}{deviation}"
-
-
 def interval_text(low: float, high: float) -> str:
     """Both ends of an interval in 0–1, in percentage points."""
     return f"{100 * low:+.1f} … {100 * high:+.1f}"

@@ -42,6 +42,7 @@ from labkit.profiles import pair_named
 from labkit.report.ledger import scores_of
 from labkit.report.results import RESULTS, load_results, provenance, recorded_seeds
 from labkit.report.speed import PRECISIONS
+from labkit.report.spread import percent_text
 from labkit.report.tables import Noted, Words
 from labkit.translate import translate_images
 
@@ -306,8 +307,7 @@ def recorded_beside(sweep: str, pair: str, measure: str = "last", profile: str =
         rows[name] = {f"mIoU %, paper, {published.attrs['data']}": f"{printed:.1f}", "ours": "not recorded"}
         if name in recorded:
             values, classes = scores_of(measure, recorded[name], outcome["report"]["evaluation"])
-            spread = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-            rows[name]["ours"] = f"{100 * np.mean(values):.1f}{spread} (over {classes})"
+            rows[name]["ours"] = f"{percent_text(values)} (over {classes})"
     head = f"mIoU %, {outcome['data'] if outcome else pair_named(pair).title}, profile {profile}"
     table = pandas.DataFrame.from_dict(rows, orient="index").rename(columns={"ours": head})
     return Noted(table, provenance(outcome) if outcome else str(recorded_seeds(sweep, pair, profile)))

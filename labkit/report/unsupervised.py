@@ -31,6 +31,7 @@ from labkit.papers import load
 from labkit.profiles import pair_named
 from labkit.report.ledger import scores_of
 from labkit.report.results import load_results, provenance, recorded_seeds
+from labkit.report.spread import percent_text
 from labkit.report.sweeps import SWEEPS
 from labkit.report.tables import Noted, Words
 from labkit.training.devices import choose_device
@@ -362,8 +363,7 @@ def recorded_means(sweep: str, pair: str, profile: str = "mini") -> Noted | Word
             values, classes = scores_of(measure, row, outcome["report"]["evaluation"])
             if None in values:
                 continue
-            spread = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-            rows.setdefault(row["name"], {})[f"over {classes} classes"] = f"{100 * np.mean(values):.1f}{spread}"
+            rows.setdefault(row["name"], {})[f"over {classes} classes"] = percent_text(values)
     table = pandas.DataFrame.from_dict(rows, orient="index")
     return Noted(table.rename_axis(f"mIoU %, {outcome['data']}"), provenance(outcome))
 
