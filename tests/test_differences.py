@@ -61,7 +61,7 @@ def test_an_unknown_baseline_and_a_missing_seed_are_errors(recorded, monkeypatch
 
 
 def test_what_is_not_recorded_is_said(recorded):
-    assert "has not been recorded" in str(report.recorded_differences("yan2022.table1", "minicity", "x"))
+    assert "has not been recorded" in str(report.recorded_differences("yan2022.table1", "minicity", "x", "smoke"))
 
 
 # --- a score and its loss --------------------------------------------------------------------------------------------
