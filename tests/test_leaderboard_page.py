@@ -346,6 +346,17 @@ def test_what_adds_up_is_counted_seed_by_seed(folder):
     assert ladder.loc[(FOCAL, CIM), "points"] == f"{step.mean():+.1f} ± {step.std(ddof=1):.1f}"
 
 
+def test_numbers_of_points_close_together_stand_apart():
+    points = {"a": (2.0, 0.152), "b": (2.02, 0.153), "c": (2.1, 0.154), "d": (9.0, 0.2), "e": (1.0, 0.1)}
+    numbers = {name: place for place, name in enumerate(points, 11)}
+    nothing = dict.fromkeys(points, float("nan"))
+    figure = plots.cost_accuracy(points, ["d"], title="A → B", cost="time", spreads=nothing, numbers=numbers)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+
 def test_costs_are_relative_and_count_what_came_before(folder):
     record, _ = a_board()
     costs = training_costs(record)

@@ -244,14 +244,17 @@ def cost_accuracy(
         corners = np.array([points[name] for name in front])
         ends = np.vstack([corners, [ax.get_xlim()[1], corners[-1, 1]]])
         ax.step(ends[:, 0], ends[:, 1], where="post", color=SERIES[0], lw=1.4, zorder=2)
-    for name, (x, y) in points.items():
+    across = np.log(costs / costs.min()) / math.log(ax.get_xlim()[1] / costs.min())
+    at = np.column_stack([_WIDE * across, _HIGH * (scores - low) / max(high - low, 0.01)])
+    beside = [_BESIDE[0]] * len(points) if numbers is None else _apart(at)
+    for (name, (x, y)), offset in zip(points.items(), beside, strict=True):
         best = name in front
         ends = [y - spreads[name], y + spreads[name]]
         ax.plot([x, x], ends, color=SERIES[0] if best else QUIET, lw=1.2, alpha=0.4, zorder=2)
         ax.plot([x], [y], "o", ms=8 if best else 5.5, color=SERIES[0] if best else QUIET, mec="white", zorder=3)
         look = {"color": INK, "fontweight": "bold"} if best else {"color": QUIET}
         text = name if numbers is None else str(numbers[name])
-        ax.annotate(text, (x, y), (5, 4), textcoords="offset points", fontsize=SMALL, zorder=4, **look)
+        ax.annotate(text, (x, y), offset, textcoords="offset points", fontsize=SMALL, zorder=4, **look)
     keys = [Line2D([], [], ls="", marker="o", ms=6, color=SERIES[0], label=label) for label in named]
     if keys:
         figure.legend(handles=keys, loc="outside lower left", ncols=2, handletextpad=0.2)
@@ -264,6 +267,31 @@ def cost_accuracy(
     ax.set(xlabel=cost, ylabel="mIoU")
     _head(figure, title)
     return figure
+
+
+_BESIDE = ((5, 4), (5, -12), (-17, 4), (-17, -12))
+"""Where a number may stand, in points from its own point to its lower left corner; the first is the usual place."""
+
+_WIDE, _HIGH = 440.0, 230.0
+"""The axes of a figure of numbered points, roughly, in points."""
+
+
+def _apart(at: np.ndarray) -> list[tuple[int, int]]:
+    """For ``(N, 2)`` positions in points the place of each one's number: where it meets the fewest numbers and dots."""
+    taken: list[np.ndarray] = []
+    chosen = []
+    for x, y in at:
+
+        def met(offset: tuple[int, int], x=x, y=y) -> int:
+            corner = np.array([x + offset[0], y + offset[1]])
+            middle = corner + np.array([6, 4])
+            numbers = sum(bool((abs(corner - other) < (14, 10)).all()) for other in taken)
+            return numbers + int((abs(at - middle) < (9, 7)).all(axis=1).sum())
+
+        best = min(_BESIDE, key=met)
+        taken.append(np.array([x + best[0], y + best[1]]))
+        chosen.append(best)
+    return chosen
 
 
 _TICKS = [factor * 10.0**power for power in range(-2, 5) for factor in (1, 2, 5)]

@@ -50,7 +50,7 @@ def placed(lab: Lab, runs: Mapping[str, Run], folder: Path = RESULTS) -> Noted |
     here = f"On this page, seed {lab.seed}: {', '.join(f'{title} {score}' for title, score in found.items())}."
     board = recorded_board(lab.pair.name, lab.profile.name, folder)
     if board is None:
-        return Words(f"{recorded_seeds(BOARD, lab.pair.name, lab.profile.name)} {here}")
+        return Words(f"{recorded_seeds(BOARD, lab.pair.name, lab.profile.name, folder)} {here}")
     record, counts = board
     if lab.seed not in record["seeds"]:
         return Words(f"The board has been recorded with the seeds {record['seeds']}, not with {lab.seed}. {here}")

@@ -83,7 +83,7 @@ def leaderboard_table(pair: str, profile: str = "mini", measure: str = "last", f
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, counts = board
     rows = {}
     for one in standings(record, counts, measure):
@@ -110,7 +110,7 @@ def leaderboard_figure(pair: str, profile: str = "mini", folder: Path = RESULTS)
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, counts = board
     gains = {one.name: _gain(one) for one in standings(record, counts) if one.name != CONTINUED}
     return plots.gain_intervals(
@@ -132,7 +132,7 @@ def places_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, counts = board
     if not counts:
         return Words(f"{_NO_COUNTS} ({record['data']}).")
@@ -147,7 +147,7 @@ def classes_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, _ = board
     rows = {row["name"]: row for row in record["rows"]}
     names, classes = [one.name for one in standings(record, {})], list(record["rows"][0]["iou"])
@@ -191,7 +191,7 @@ def sources_table(profile: str = "mini", folder: Path = RESULTS) -> Noted | Word
 
     boards = _sources(profile, folder)
     if not boards:
-        return recorded_seeds(BOARD, next(iter(SOURCES)), profile)
+        return recorded_seeds(BOARD, next(iter(SOURCES)), profile, folder)
     columns = {}
     for title, (record, counts) in boards.items():
         found = standings(record, counts, "last16")
@@ -201,7 +201,7 @@ def sources_table(profile: str = "mini", folder: Path = RESULTS) -> Noted | Word
     first = next(iter(columns.values()))
     names = dict.fromkeys([*first, *(name for column in columns.values() for name in column)])
     table = pandas.DataFrame(columns, index=list(names)).fillna("")
-    words = [f"Means over the sixteen classes of SYNTHIA; {_GAIN}", *_absent(boards, profile)]
+    words = [f"Means over the sixteen classes of SYNTHIA; {_GAIN}", *_absent(boards, profile, folder)]
     words += [f"The rank correlation of both orders is {_correlation(boards):.2f}"] if len(boards) > 1 else []
     about_each = " ".join(board_origin(record) for record, _ in boards.values())
     return Noted(table.rename_axis("to MiniCity real"), f"{'. '.join(words)}. {about_each}")
@@ -213,7 +213,7 @@ def sources_figure(profile: str = "mini", folder: Path = RESULTS):
 
     boards = _sources(profile, folder)
     if not boards:
-        return recorded_seeds(BOARD, next(iter(SOURCES)), profile)
+        return recorded_seeds(BOARD, next(iter(SOURCES)), profile, folder)
     panels = {
         f"from {title}": {
             one.name: _gain(one, noted=False) for one in standings(record, counts, "last16") if one.name != CONTINUED
@@ -229,9 +229,11 @@ def _sources(profile: str, folder: Path) -> dict[str, tuple]:
     return {title: board for title, board in boards.items() if board}
 
 
-def _absent(boards: Mapping[str, Any], profile: str) -> list[str]:
+def _absent(boards: Mapping[str, Any], profile: str, folder: Path) -> list[str]:
     return [
-        str(recorded_seeds(BOARD, pair, profile)).rstrip(".") for pair, title in SOURCES.items() if title not in boards
+        str(recorded_seeds(BOARD, pair, profile, folder)).rstrip(".")
+        for pair, title in SOURCES.items()
+        if title not in boards
     ]
 
 
@@ -256,7 +258,7 @@ def ladder_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> No
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, counts = board
     scores = {row["name"]: np.array(row["miou"]) for row in record["rows"]}
     rows = {}
@@ -278,7 +280,7 @@ def combinations_table(pair: str, profile: str = "mini", folder: Path = RESULTS)
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, counts = board
     found = {one.name: one for one in standings(record, counts)}
     rows = {}

@@ -36,7 +36,7 @@ def cost_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, _ = board
     costs = training_costs(record)
     ranked = [one for one in standings(record, {}) if one.place and not np.isnan(costs[one.name])]
@@ -59,7 +59,7 @@ def cost_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Note
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile)
+        return recorded_seeds(BOARD, pair, profile, folder)
     record, _ = board
     costs = training_costs(record)
     ranked = {one.name: one for one in standings(record, {}) if one.place}

@@ -241,9 +241,9 @@ def provenance(outcome: dict[str, Any]) -> str:
     return f"Recorded: {training_text(outcome)}. *Best: {outcome['selection']}."
 
 
-def recorded_seeds(name: str, pair: str, profile: str = "mini"):
+def recorded_seeds(name: str, pair: str, profile: str = "mini", folder: Path = RESULTS):
     """A recorded sweep as a table with its provenance below; words if it has not been recorded."""
-    outcome = load_results(name, pair, profile)
+    outcome = load_results(name, pair, profile, folder)
     if outcome is None:
         return Words(f"{name} has not been recorded on {pair_named(pair).title} with the profile {profile}.")
     return Noted(seeds_table(outcome), provenance(outcome))
