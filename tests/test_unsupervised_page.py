@@ -370,6 +370,7 @@ def an_outcome(sweep: str, pair: str, rows: list[dict]) -> dict:
 def recorded(tmp_path, monkeypatch):
     """Write an outcome where the page will look for it."""
     monkeypatch.setattr(page, "load_results", lambda *of: results.load_results(*of, folder=tmp_path))
+    monkeypatch.setattr(page, "recorded_seeds", lambda *of: results.recorded_seeds(*of, folder=tmp_path))
 
     def write(sweep: str, pair: str, rows: list[dict]):
         (tmp_path / f"{sweep}.{pair}.mini.json").write_text(json.dumps(an_outcome(sweep, pair, rows)))
