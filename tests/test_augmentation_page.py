@@ -265,7 +265,7 @@ def recorded(monkeypatch):
         "baitan2025.table3": outcome([("2", [0.2, 0.3], [0.8, 0.9]), ("13", [0.1, 0.1], [0.4, 0.4])]),
     }
     for module in (page, results):
-        monkeypatch.setattr(module, "load_results", lambda name, pair, profile="mini": kept.get(name))
+        monkeypatch.setattr(module, "load_results", lambda name, pair, profile="mini", *_: kept.get(name))
     return kept
 
 
@@ -321,7 +321,7 @@ def test_the_gain_is_that_of_trainings_with_the_same_seed(recorded, monkeypatch)
         ("scratch", "baitan2025.table2"): long,
         ("scratch", "baitan2025.adversarial"): {**long, "rows": [{**both, "name": "source only", "miou": [0.1, 0.1]}]},
     }
-    monkeypatch.setattr(page, "load_results", lambda name, pair, profile="mini": kept.get((profile, name)))
+    monkeypatch.setattr(page, "load_results", lambda name, pair, profile="mini", *_: kept.get((profile, name)))
     shown = report.augmentation_gains("minicity")
     assert list(shown.table.index) == ["300 steps at 96×192", "1000 steps at 256×512"], "mini-900 is left out"
     assert shown.table["gain"].tolist() == ["+12.0 ± 2.8", "-1.0 ± 1.4"]  # (10, 14) and (0, -2)

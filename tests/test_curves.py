@@ -47,7 +47,7 @@ def recorded(monkeypatch) -> dict:
         ],
     }
     names = {"baitan2025.adversarial": kept}
-    monkeypatch.setattr(page, "load_results", lambda name, pair, profile="mini": names.get(name))
+    monkeypatch.setattr(page, "load_results", lambda name, pair, profile="mini", *_: names.get(name))
     return kept
 
 

@@ -235,7 +235,7 @@ def recorded(monkeypatch) -> dict:
 
     kept = {"baitan2025.table5": outcome(0.2), "baitan2025.table7": outcome(0.1)}
     for module in (page, results):
-        monkeypatch.setattr(module, "load_results", lambda name, pair, profile="mini": kept.get(name))
+        monkeypatch.setattr(module, "load_results", lambda name, pair, profile="mini", *_: kept.get(name))
     return kept
 
 

@@ -266,7 +266,7 @@ def test_recorded_means_stand_beside_the_published(tmp_path, monkeypatch):
     path.write_text(json.dumps(outcome))
     load = results.load_results
     for module in (translations, results):
-        monkeypatch.setattr(module, "load_results", lambda *of: load(*of, folder=tmp_path))
+        monkeypatch.setattr(module, "load_results", lambda *of: load(*of[:3], folder=tmp_path))
     shown = report.recorded_beside("toldo2020.table2", "minicity-toon", "last16")
     head = "mIoU %, A → B, profile mini"
     assert shown.table.loc["CycleGAN", head] == "20.0 ± 14.1 (over 16)"
