@@ -411,7 +411,7 @@ def _log_stage(paper: str, method: str) -> None:
 )
 @click.option("--profile", default="mini", show_default=True, help=f"Budget: {BUDGETS}.")
 @click.option("--seeds", default="0,1,2", show_default=True, metavar="N,N,…", help="One training each.")
-@click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row, recorded alone; may be repeated.")
+@click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row; may be repeated.")
 @click.option(
     "--record", "folder", type=FOLDER, default=None, help="Write into this folder: a JSON file, and some predictions."
 )
@@ -430,7 +430,8 @@ def _log_stage(paper: str, method: str) -> None:
 def sweep(names, pair, profile, seeds, rows, folder, dry_run, assignments, jobs, device, runs):
     """Train every experiment of published tables with every seed; finished trainings are found.
 
-    An interrupted sweep goes on where it stopped. What --record writes under results/ is what the book shows.
+    An interrupted sweep goes on where it stopped. What --record writes under results/ is what the book shows; rows
+    recorded there before with the same seeds stay beside the new ones, so a long table can be recorded in parts.
     --dry-run needs no data: it shows every field with its section in the paper, or that it is ours, and why.
 
     \b

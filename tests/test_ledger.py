@@ -23,7 +23,8 @@ from labkit.papers.experiments import MEASURES, experiments
 from labkit.profiles import PAIRS
 from labkit.report.ledger import as_text, ledger
 from labkit.report.local_runs import asks_for, data_asked, local_results
-from labkit.report.results import record
+from labkit.report.recording import record
+from labkit.report.results import provenance
 from labkit.report.sweeps import SWEEPS, resolve
 from labkit.training.runs import RunStore
 
@@ -265,14 +266,41 @@ def test_other_files_beside_the_results_count_for_nothing(tmp_path):
     assert all(entry.state != "recorded" for entry in ledger("toldo2020", tmp_path))
 
 
-def test_recording_a_part_loses_no_row_that_was_recorded(tmp_path):
-    whole = outcome("baitan2025.table2", "source only", "minicity", [0.2])
-    whole["rows"].append({**whole["rows"][0], "name": "oracle"})
-    path = record(whole, tmp_path)
-    part = outcome("baitan2025.table2", "source only", "minicity", [0.3])
-    with pytest.raises(LabError, match="oracle"):
+def test_a_part_of_a_table_joins_what_was_recorded_before(tmp_path):
+    about = {"environment": {"hardware": "a card", "precision": "bf16", "commit": "abc", "date": "2026-01-01"}}
+    later = {"environment": {"hardware": "a CPU", "precision": "bf16", "commit": "def", "date": "2026-02-01"}}
+    oracle = outcome("baitan2025.table2", "oracle", "minicity", [0.4, 0.5], **about)
+    path = record(oracle, tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8")) == oracle
+    record(outcome("baitan2025.table2", "source only", "minicity", [0.2, 0.3], **later, steps=900), tmp_path)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert [row["name"] for row in found["rows"]] == ["source only", "oracle"]  # as the table has them
+    assert [row["environment"]["commit"] for row in found["rows"]] == ["def", "abc"]
+    assert found["environment"]["commit"] == "abc / def" and found["environment"]["precision"] == "bf16"
+    assert found["steps"] is None and [row["steps"] for row in found["rows"]] == [900, 10_000]
+    assert "900 steps at 256×512 (source only)" in provenance(found)
+    # a row again: the new one counts, and what both commits gave stays said
+    record(outcome("baitan2025.table2", "source only", "minicity", [0.25, 0.35], **later, steps=900), tmp_path)
+    again = json.loads(path.read_text(encoding="utf-8"))
+    assert [row["miou"] for row in again["rows"]] == [[0.25, 0.35], [0.4, 0.5]]
+    assert again["environment"]["commit"] == "abc / def"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seeds": [3, 4]}, "seeds"),
+        ({"report": {"data": "Somewhere", "split": "test", "images": 9, "evaluation": "miou"}}, "report"),
+        ({"selection": "best checkpoint"}, "selection"),
+    ],
+)
+def test_rows_are_added_only_to_their_like(tmp_path, change, named):
+    before = outcome("baitan2025.table2", "oracle", "minicity", [0.4, 0.5])
+    path = record(before, tmp_path)
+    part = outcome("baitan2025.table2", "source only", "minicity", [0.2, 0.3], **change)
+    with pytest.raises(LabError, match=rf"oracle.*Their {named}:.*of the new ones:"):
         record(part, tmp_path)
-    assert json.loads(path.read_text(encoding="utf-8")) == whole
+    assert json.loads(path.read_text(encoding="utf-8")) == before
     assert record(part, tmp_path / "elsewhere").is_file()
 
 

@@ -18,7 +18,8 @@ from labkit.lab import Lab
 from labkit.labels import colorize
 from labkit.profiles import PAIRS, PROFILES
 from labkit.report import sweeps
-from labkit.report.results import data_title
+from labkit.report.counts import load_counts
+from labkit.report.results import data_title, load_results
 from labkit.report.sweep_tables import Row, Sweep
 from labkit.report.sweeps import SWEEPS
 
@@ -380,6 +381,21 @@ def test_recorded_predictions_are_small_label_maps(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_board_recorded_in_parts_has_the_counts_of_all_its_rows(monkeypatch, tmp_path):
+    monkeypatch.setitem(SWEEPS, "baitan2025.table99", Sweep("gta5-cityscapes", (HERE, THERE), by_picture=True))
+    folder = tmp_path / "results"
+    asked = ["sweep", "baitan2025.table99", "--profile", "smoke", "--seeds", "0", "--runs", str(tmp_path / "runs")]
+    for row in ("there", "here"):
+        result = CliRunner().invoke(cli.main, [*asked, "--row", row, "--record", str(folder)])
+        assert result.exit_code == 0, result.output
+    found = load_results("baitan2025.table99", "minicity", "smoke", folder)
+    assert [row["name"] for row in found["rows"]] == ["here", "there"]
+    counts = load_counts(found, folder)  # raises where they do not give the recorded scores
+    assert {name: len(of) for name, of in counts.items()} == {"here": 1, "there": 1}
+    assert len({name for row in found["rows"] for name in row["pictures"].values()}) == 6
+    assert all((folder / name).is_file() for row in found["rows"] for name in row["pictures"].values())
+
+
 def test_table1_on_folders_in_the_papers_formats(tmp_path, monkeypatch):
     """MiniCity written as GTA5 and Cityscapes, both networks trained on it through the command line, and recorded."""
     make(tmp_path / "data" / "gta5", "game", "gta5", 4, (96, 192))

@@ -30,7 +30,8 @@ from labkit.report.leaderboard import (
 from labkit.report.leaderboard_costs import cost_figure, cost_table
 from labkit.report.networks import network_costs, network_figure, network_table
 from labkit.report.reach import gradient_reach
-from labkit.report.results import load_results, provenance, record, recorded_seeds, seeds_table
+from labkit.report.recording import record
+from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table
 from labkit.report.rows import train_row, train_rows
 from labkit.report.selections import selection_table
 from labkit.report.source_code import show_source

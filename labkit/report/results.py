@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ import numpy as np
 import labkit
 from labkit.data.formats import NAMED
 from labkit.errors import LabError
-from labkit.files import read_json, write_json
-from labkit.profiles import Pair, divided, pair_named, profile_named
+from labkit.files import read_json
+from labkit.profiles import Pair, pair_named
 from labkit.report.spread import percent_text
 from labkit.report.tables import Noted, Words
 from labkit.training.method import LABELLED_TARGET, SOURCE, TARGET
@@ -78,7 +77,7 @@ def outcome_of(
         },
         "selection": "last checkpoint; best is selected on target validation labels",
         "rows": list(rows),
-        "environment": _summary(environments),
+        "environment": shared_environment(environments),
     }
 
 
@@ -87,48 +86,23 @@ def _shared(values: Sequence[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else None
 
 
-def _summary(environments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What all runs share; where they differ, all the different values, as text."""
+def shared_environment(environments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all environments share; where they differ, all the different values, as text."""
     values = {key: [env.get(key) for env in environments] for key in environments[0]}
-    return {
-        key: found[0] if all(value == found[0] for value in found) else " / ".join(sorted(set(map(str, found))))
-        for key, found in values.items()
-    }
+    return {key: found[0] if _same(found) else " / ".join(_different(found)) for key, found in values.items()}
+
+
+def _same(values: Sequence[Any]) -> bool:
+    return all(value == values[0] for value in values)
+
+
+def _different(values: Sequence[Any]) -> list[str]:
+    """The different values; one that is a list of such already counts as what it lists."""
+    return sorted({one for value in values for one in str(value).split(" / ")})
 
 
 def _null(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def record(outcome: dict[str, Any], folder: Path) -> Path:
-    """Write a sweep's outcome under ``folder``; one file for each sweep, pair, profile, and data if not the pair's own.
-
-    Raises:
-        LabError: rows or seeds that were recorded before would be lost with it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_file_name(outcome)}.json"
-    before = read_json(path) if path.is_file() else {}
-    for what, recorded, new in (
-        ("rows", [row["name"] for row in before.get("rows", ())], [row["name"] for row in outcome["rows"]]),
-        ("seeds", before.get("seeds", ()), outcome["seeds"]),
-    ):
-        if lost := [str(one) for one in recorded if one not in new]:
-            raise LabError(
-                f"{path} has recorded {what} that are not among the new ones: {', '.join(lost)}. Record the whole "
-                f"sweep with all its seeds (finished trainings are found), or these {what} into another folder"
-            )
-    write_json(path, outcome)
-    return path
-
-
-def _file_name(outcome: dict[str, Any]) -> str:
-    paper = outcome["sweep"].partition(".")[0]
-    pair = divided(pair_named(outcome["pair"]), profile_named(outcome["profile"]), paper)
-    name = f"{outcome['sweep']}.{outcome['pair']}.{outcome['profile']}"
-    if outcome["data"] == pair_title(pair):
-        return name
-    return f"{name}.{re.sub(r'[^a-z0-9]+', '-', outcome['data'].lower()).strip('-')}"
 
 
 def load_results(name: str, pair: str, profile: str = "mini", folder: Path = RESULTS) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from labkit.data.export import encode_png
 from labkit.data.memory import InMemory
 from labkit.data.selection import evenly
 from labkit.errors import LabError, UnknownNameError
-from labkit.files import write_atomically
+from labkit.files import read_json, write_atomically
 from labkit.lab import Inputs, Lab
 from labkit.labels import EVALUATIONS, PALETTE
 from labkit.methods.registry import METHODS, create_method, method_class
@@ -27,8 +27,9 @@ from labkit.models.registry import MODELS
 from labkit.papers.recipes import Field, recipe, stage_of
 from labkit.profiles import PAPER
 from labkit.progress import callback
-from labkit.report.counts import write_counts
+from labkit.report.counts import load_counts, write_counts
 from labkit.report.curves import curves_of
+from labkit.report.recording import joined, record_file
 from labkit.report.results import measured_row, outcome_of
 from labkit.report.side_by_side import check_jobs, side_by_side
 from labkit.report.sweep_tables import SWEEPS, Row, Sweep
@@ -268,7 +269,8 @@ def sweep(
         how: settings of :data:`HOW` for all rows; values may be text.
         pictures: a folder for predictions of each row's first seed, palette PNGs of trainIds, of pictures spread evenly
             over the report split; the outcome names them, relative to the folder. With them go the counts of every
-            picture, where the sweep has :attr:`labkit.report.sweep_tables.rows.Sweep.by_picture`.
+            picture, where the sweep has :attr:`labkit.report.sweep_tables.rows.Sweep.by_picture`, beside those of rows
+            that were recorded there before.
         lab_options: further arguments of :class:`labkit.lab.Lab`.
 
     Raises:
@@ -297,7 +299,9 @@ def sweep(
         trained.append(runs)
     outcome = outcome_of(name, lab.pair.name, profile, _data(lab), outcomes, trained)
     if counts:
-        write_counts(outcome, counts, pictures)
+        path = record_file(outcome, pictures)
+        before = load_counts(read_json(path), pictures) if path.is_file() else {}
+        write_counts(joined(outcome, pictures), before | counts, pictures)
     return outcome
 
 

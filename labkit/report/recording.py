@@ -1,0 +1,93 @@
+"""Writing down what a sweep gave: one file a sweep, pair and profile, which may be recorded row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import LabError
+from labkit.files import read_json, write_json
+from labkit.profiles import divided, pair_named, profile_named
+from labkit.report.results import pair_title, rows_of, shared_environment
+from labkit.report.sweep_tables import SWEEPS
+
+_ALIKE = ("sweep", "pair", "data", "profile", "report", "selection")
+"""What rows of one record share beside their seeds."""
+
+
+def record(outcome: Mapping[str, Any], folder: Path) -> Path:
+    """Write a sweep's outcome under ``folder``; one file for each sweep, pair, profile, and data if not the pair's own.
+
+    Rows that were recorded there before and are not among the new ones stay, see :func:`joined`.
+
+    Raises:
+        LabError: rows or seeds that were recorded before would be lost, or the file there is damaged; it is left as
+            it was.
+    """
+    whole = joined(outcome, folder)
+    path = record_file(outcome, folder)
+    write_json(path, whole)
+    return path
+
+
+def joined(outcome: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The outcome together with the rows that were recorded in the folder before, in the order of the table.
+
+    A row that is in both is the new one. Of rows that were recorded at different times each says its own
+    ``environment``; that of the whole lists what differs.
+
+    Raises:
+        LabError: a row that was recorded before has other seeds or was scored on other pictures, or a seed is missing
+            in the new rows.
+    """
+    path = record_file(outcome, folder)
+    before = read_json(path) if path.is_file() else {"rows": (), "seeds": outcome["seeds"]}
+    new = {row["name"] for row in outcome["rows"]}
+    kept = [row for row in rows_of(before) if row["name"] not in new] if before["rows"] else []
+    if kept:
+        _check_alike(before, outcome, path, [row["name"] for row in kept])
+    elif lost := [str(seed) for seed in before["seeds"] if seed not in outcome["seeds"]]:
+        raise LabError(
+            f"{path} has recorded seeds that are not among the new ones: {', '.join(lost)}. Record with all of them "
+            "(finished trainings are found), or into another folder"
+        )
+    if not kept:
+        return dict(outcome)
+    rows = [{"environment": before["environment"], **row} for row in kept]
+    rows += [{"environment": outcome["environment"], **row} for row in rows_of(outcome)]
+    places = {row.name: place for place, row in enumerate(SWEEPS[outcome["sweep"]].rows)}
+    rows.sort(key=lambda row: places.get(row["name"], len(places)))
+    return {
+        **outcome,
+        **{key: before[key] if before[key] == outcome[key] else None for key in ("size", "steps")},
+        "rows": rows,
+        "environment": shared_environment([before["environment"], outcome["environment"]]),
+    }
+
+
+def _check_alike(before: Mapping[str, Any], outcome: Mapping[str, Any], path: Path, kept: list[str]) -> None:
+    for key in (*_ALIKE, "seeds"):
+        if before[key] != outcome[key]:
+            raise LabError(
+                f"{path} has recorded rows that are not among the new ones: {', '.join(kept)}. Their {key}: "
+                f"{_text(before[key])}; of the new ones: {_text(outcome[key])}. Rows are added only to their like: "
+                f"record the whole sweep (finished trainings are found), or the new rows into another folder"
+            )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {one}" for key, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def record_file(outcome: Mapping[str, Any], folder: Path) -> Path:
+    """Where an outcome is recorded."""
+    paper = outcome["sweep"].partition(".")[0]
+    pair = divided(pair_named(outcome["pair"]), profile_named(outcome["profile"]), paper)
+    name = f"{outcome['sweep']}.{outcome['pair']}.{outcome['profile']}"
+    if outcome["data"] != pair_title(pair):
+        name = f"{name}.{re.sub(r'[^a-z0-9]+', '-', outcome['data'].lower()).strip('-')}"
+    return folder / f"{name}.json"
