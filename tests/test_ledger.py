@@ -89,7 +89,8 @@ def test_a_number_is_the_cell_that_it_names():
             assert number.missing or printed == number.value == float(number.printed)
             assert all(name in CLASS_NAMES for name in number.iou)
             if number.measure:  # what is compared is of one kind
-                assert ("mIoU" in number.metric) == (number.measure not in ("params", "macs"))
+                of_network = ("params", "macs", "latency", "latency_std")
+                assert ("mIoU" in number.metric) == (number.measure not in of_network)
 
 
 def test_no_row_of_a_published_table_is_left_out():
@@ -247,6 +248,25 @@ def test_means_over_the_classes_of_the_published_number(tmp_path):
     for own, values in ((over_16, sixteen), (over_13, thirteen)):
         assert own.mean == pytest.approx(statistics.mean(values)) and own.classes == len(values)
     assert photographs.mean == pytest.approx(40) and photographs.classes == 11
+
+
+def test_a_recorded_latency_stands_beside_the_published_one_with_its_card(tmp_path):
+    about = {"hardware": "a card", "packages": {"torch": "2.15"}, "commit": "abc", "date": "2026-01-01"}
+    measured = {"bisenet, float32, not compiled": {"milliseconds": 2.5, "deviation": 0.25}}
+    speed = {"training": {}, "inference": measured, "size": [512, 1024], "environment": about}
+    write_json(tmp_path / "gpu_speed.json", speed)
+    entries = ledger("baitan2025", tmp_path)
+    for column, value in (("latency", 2.5), ("latency std", 0.25)):
+        entry = of(entries, "A2", "table1", "BiSeNet", column)
+        (ours,) = entry.ours
+        assert (ours.mean, ours.unit, entry.state) == (value, "ms", "recorded")
+        assert ours.data == "one picture of 512×1024, a card"
+        assert "gpu_speed.py" in ours.provenance and "commit abc" in ours.provenance
+        (row,) = entry.rows()
+        assert (row["ours"], row["seeds"], row["profile"]) == (value, [], None)
+    assert "ours  2.50 ms on one picture of 512×1024, a card (recorded)" in as_text(entries)
+    other = of(entries, "A1", "table1", "DeepLabV2", "latency")
+    assert other.state == "not measured here" and other.ours == ()
 
 
 def test_a_damaged_result_is_named(tmp_path):

@@ -22,6 +22,7 @@ from labkit.profiles import PAIRS
 from labkit.report.local_runs import data_asked, local_results
 from labkit.report.reproduce import reproduction
 from labkit.report.results import RESULTS, all_results, data_title, rows_of, source_title, training_text
+from labkit.report.speed import card_speed, origin
 from labkit.report.sweeps import SWEEPS, Row, missing
 from labkit.training.method import SOURCE
 from labkit.training.runs import RunStore
@@ -33,9 +34,12 @@ SMOKE = "smoke"
 """The profile whose numbers mean nothing: with it alone, nothing counts as run."""
 
 _SCALE = {"%": 100, "fraction": 1, "G": 1e-9, "M": 1e-6}
-_DIGITS = {"%": 1, "fraction": 3, "G": 2, "M": 3}
+_DIGITS = {"%": 1, "fraction": 3, "G": 2, "M": 3, "ms": 2}
 _SELECTION = {"best": "best on target validation labels"}
 _COST_SIZE = (512, 1024)
+
+LATENCIES = {"latency": "milliseconds", "latency_std": "deviation"}
+"""Measures of a network's speed, and what :func:`labkit.report.speed.card_speed` calls them."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,12 @@ class Ours:
         unit: the published number's.
         values: one a seed, in the published number's unit.
         seeds: which.
-        selection: which checkpoint: of the last step, or the best one on target validation labels.
+        selection: which checkpoint: of the last step, or the best one on target validation labels; of a latency, by
+            which program and when it was measured.
         classes: how many the mean is over; 0 where it is none.
         iou: mean over the seeds by class, in the same unit; NaN for an absent class.
-        outcome: the recorded (or local) outcome that it comes from, of this row alone; empty where it is computed.
+        outcome: the recorded (or local) outcome that it comes from, of this row alone; empty where nothing was
+            trained.
     """
 
     state: str
@@ -79,8 +85,10 @@ class Ours:
     @property
     def provenance(self) -> str:
         """Where it comes from, in a sentence without a full stop."""
+        if self.state == COMPUTED:
+            return f"{self.data} ({COMPUTED} from the network itself)"
         if not self.outcome:
-            return f"{self.data} ({self.state} from the network itself)"
+            return f"{self.data} ({self.state}): {self.selection}"
         measured = f"mIoU over {self.classes} classes, {self.selection}"
         return f"{self.data} ({self.state}): {measured}; {training_text(self.outcome)}"
 
@@ -147,6 +155,8 @@ class Entry:
             return NOT_MEASURED
         if self.number.measure in ("params", "macs"):
             return COMPUTED
+        if self.number.measure in LATENCIES:
+            return RECORDED if self.ours else NOT_MEASURED
         return self.on_own_data[0].state if self.on_own_data else NOT_RUN
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -196,7 +206,7 @@ def ledger(paper: str | None = None, folder: Path = RESULTS, runs: Path | None =
     recorded = all_results(folder)
     local = local_results(RunStore(runs)) if runs else []
     return [
-        Entry(experiment, number, tuple(_ours(number, recorded, local)) if number else ())
+        Entry(experiment, number, tuple(_ours(number, recorded, local, folder)) if number else ())
         for experiment in experiments(paper).values()
         for number in experiment.numbers or (None,)
     ]
@@ -271,9 +281,12 @@ def _own_data(number: Number, profile: str) -> str | None:
     return source_title(described["data"][SOURCE]["name"]) if number.measure == "source" else data_title(described)
 
 
-def _ours(number: Number, recorded: list[dict], local: list[dict]) -> Iterator[Ours]:
+def _ours(number: Number, recorded: list[dict], local: list[dict], folder: Path) -> Iterator[Ours]:
     if number.measure in ("params", "macs"):
         yield _cost(number)
+        return
+    if number.measure in LATENCIES:
+        yield from _latency(number, folder)
         return
     if not number.measure:
         return
@@ -337,6 +350,16 @@ def _cost(number: Number) -> Ours:
     value = _SCALE[number.unit] * (parameters if number.measure == "params" else macs)
     data = f"one picture of {_COST_SIZE[0]}×{_COST_SIZE[1]}, Cityscapes' 19 classes"
     return Ours(COMPUTED, data, number.unit, (value,), (), "", 0, {}, {})
+
+
+def _latency(number: Number, folder: Path) -> Iterator[Ours]:
+    """As it was measured on a data-centre card, in float32 and as the network is, not compiled."""
+    measured = card_speed(folder)
+    found = (measured or {}).get("inference", {}).get(f"{number.model}, float32, not compiled", {})
+    if LATENCIES[number.measure] in found:
+        (height, width), card = measured["size"], measured["environment"]["hardware"]
+        data, value = f"one picture of {height}×{width}, {card}", found[LATENCIES[number.measure]]
+        yield Ours(RECORDED, data, number.unit, (value,), (), f"float32, not compiled; {origin(measured)}", 0, {}, {})
 
 
 @cache

@@ -18,7 +18,7 @@ def training_speed(folder: Path = RESULTS) -> Noted | Words:
     """Pictures a second and memory of training steps, by network, batch and precision; words if not measured."""
     import pandas
 
-    measured = _measured(folder)
+    measured = card_speed(folder)
     if measured is None:
         return _nothing()
     rows = {}
@@ -35,14 +35,14 @@ def training_speed(folder: Path = RESULTS) -> Noted | Words:
                         "memory, GiB": f"{found['memory_gib']:.1f}",
                     }
                 )
-    return Noted(pandas.DataFrame.from_dict(rows, orient="index"), _note(measured))
+    return Noted(pandas.DataFrame.from_dict(rows, orient="index"), f"Recorded: {origin(measured)}.")
 
 
 def inference_speed(folder: Path = RESULTS) -> Noted | Words:
     """Milliseconds of a forward pass by precision, compiled or not, below the paper's; words if not measured."""
     import pandas
 
-    measured = _measured(folder)
+    measured = card_speed(folder)
     if measured is None:
         return _nothing()
     printed = load("baitan2025", "table1")
@@ -64,10 +64,11 @@ def inference_speed(folder: Path = RESULTS) -> Noted | Words:
         for title, one in latencies.items()
     }
     columns = [*(f"{title}, ms" for title in NETWORKS.values()), "ratio"]
-    return Noted(pandas.DataFrame.from_dict(rows, orient="index")[columns], _note(measured))
+    return Noted(pandas.DataFrame.from_dict(rows, orient="index")[columns], f"Recorded: {origin(measured)}.")
 
 
-def _measured(folder: Path) -> dict[str, Any] | None:
+def card_speed(folder: Path = RESULTS) -> dict[str, Any] | None:
+    """What ``benchmarks/gpu_speed.py`` has measured, as it wrote it; None if there is nothing."""
     path = folder / "gpu_speed.json"
     return read_json(path) if path.is_file() else None
 
@@ -76,9 +77,10 @@ def _nothing() -> Words:
     return Words("The speed on a data-centre card has not been recorded: benchmarks/gpu_speed.py measures it.")
 
 
-def _note(measured: dict[str, Any]) -> str:
+def origin(measured: dict[str, Any]) -> str:
+    """Where the measurements come from, in words without a full stop."""
     environment, (height, width) = measured["environment"], measured["size"]
     return (
-        f"Recorded: benchmarks/gpu_speed.py, {height}×{width}; one {environment['hardware']}, "
-        f"PyTorch {environment['packages']['torch']}, commit {environment['commit']}, {environment['date']}."
+        f"benchmarks/gpu_speed.py, {height}×{width}; one {environment['hardware']}, "
+        f"PyTorch {environment['packages']['torch']}, commit {environment['commit']}, {environment['date']}"
     )
