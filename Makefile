@@ -1,5 +1,5 @@
 # The course, by command. Needs Python 3.11 or newer and make; everything else is installed into .venv.
-#   make book PROFILE=smoke          choose how much is computed (smoke, mini, gpu, paper)
+#   make book PROFILE=smoke          choose how much is computed (smoke, mini, scratch, gpu, paper)
 #   make book PAIR=minicity-camvid   choose source -> target
 #   PYTHON=python3.12 make setup     choose the interpreter
 
@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  book takes PROFILE=smoke|mini|gpu|paper (mini) and PAIR=source-target (minicity)"
+	@echo "  book takes PROFILE=smoke|mini|scratch|gpu|paper (mini) and PAIR=source-target (minicity)"
 
 setup: $(STAMP)  ## create .venv and install labkit with everything the book needs
 

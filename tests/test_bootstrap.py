@@ -242,3 +242,14 @@ def test_what_cannot_be_compared():
     for wrong in ({"confidence": 1}, {"confidence": 0}, {"resamples": 0}):
         with pytest.raises(LabError, match="has to lie between 0 and 1"):
             paired_bootstrap([three], [three], **wrong)
+
+
+def test_of_three_seeds_alone_the_interval_reaches_from_the_worst_to_the_best():
+    """One of 27 draws has the worst seed three times: more than the 2.5 % that are cut off."""
+    alike = [PictureCounts(*(np.repeat(part[:1], 8, axis=0) for part in (one.intersections, one.unions)))
+             for one in (counted(1, seed, right=right) for seed, right in enumerate((0.5, 0.6, 0.8)))]  # fmt: skip
+    base = [PictureCounts(*(np.repeat(part[:1], 8, axis=0) for part in (one.intersections, one.unions)))
+            for one in [counted(1, 9)] * 3]  # fmt: skip
+    singles = [paired_bootstrap([one], [other]).difference for one, other in zip(alike, base, strict=True)]
+    found = paired_bootstrap(alike, base)
+    assert (found.low, found.high) == pytest.approx((min(singles), max(singles)))

@@ -262,6 +262,32 @@ def test_what_is_pasted_is_the_drawn_class_of_a_stored_picture(squares):
     assert torch.equal(source.images, before[0]) and torch.equal(source.labels, before[1])
 
 
+def test_what_was_pasted_is_mixed_and_half_of_all_its_classes_are_chosen(squares):
+    """Eq. (10) takes x_s′ and y_s′, with what was pasted: not the source picture as it came."""
+    method, batches = prepared(squares)
+    method.receive({"source": Marked()})
+    with torch.no_grad():  # a labeller who sees class 18 everywhere
+        head = method.networks["labeller"].head
+        head.weight.zero_()
+        head.bias.copy_(torch.arange(float(CLASSES)))
+    mixed_in = set()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        pasted_images, pasted_labels = method.with_long_tail(batches["source"])
+        torch.manual_seed(seed)  # the labeller draws nothing
+        images, labels, _ = method.mixed(batches["source"], batches["target"].images)
+        mask = labels != 18
+        assert torch.equal(labels[mask], pasted_labels[mask])
+        chosen = mask[:, None].expand_as(images)
+        assert torch.equal(images[chosen], pasted_images[chosen])
+        assert torch.equal(images[~chosen], batches["target"].images[~chosen])
+        for one, of in zip(labels, pasted_labels, strict=True):
+            present, taken = set(of.unique().tolist()) - {255}, set(one.unique().tolist()) - {18}
+            assert len(taken) == math.ceil(len(present) / 2) and taken <= present
+            mixed_in |= taken
+    assert mixed_in & {5, 7}, "classes that no source picture of the batch has"
+
+
 def test_a_larger_stored_picture_gives_a_window_with_the_class(squares):
     method, batches = prepared(squares, size=(16, 16))
     stored = Marked((64, 96))

@@ -30,7 +30,12 @@ from labkit.profiles import PAIRS, PROFILES
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "book/how-it-works.md", "book/own-method.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"book/{name}.md" for name in ("index", "setup", "how-it-works", "own-method", "ledger")),
+)
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 

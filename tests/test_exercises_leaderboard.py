@@ -36,6 +36,8 @@ def quotients(i, u):
         (lambda i, u: np.nan_to_num(quotients(i, u)).mean(), "counts as 0 here"),
         (lambda i, u: i.sum() / u.sum(), "road decides alone"),
         (lambda i, u: (i / np.maximum(u, 1)).mean(), "mean of the pictures' IoU"),
+        (lambda i, u: (i.sum(0) / np.maximum(u.sum(0), 1))[i.sum(0) > 0].mean(), "an IoU of 0, and counts"),
+        (lambda i, u: (i.sum(0) / np.maximum(u.sum(0), 1))[u.sum(0) * u.min(0) > 0].mean(), "that some pictures lack"),
         (lambda i, u: 0.5, "instead of"),
         (lambda i, u: i / nothing, "NameError"),  # noqa: F821
     ],
@@ -91,6 +93,9 @@ def test_a_wrong_front_gets_the_hint_that_helps(front, hint):
         (lambda passes, frames: np.mean(np.array(passes) <= 1000 / frames), "in time"),
         (lambda passes, frames: float(np.mean(passes) > 1000 / frames), "The mean decides"),
         (lambda passes, frames: 0.4, "instead of"),
+        (lambda passes, frames: np.mean(np.array(passes) >= 1000 / frames), "just in time"),
+        (lambda passes, frames: np.mean(np.array(passes) > 1000 // frames), "cut to whole milliseconds"),
+        (lambda passes, frames: np.mean(np.array(passes) > int(1000 / frames)), "cut to whole milliseconds"),
     ],
 )
 def test_a_wrong_deadline_gets_the_hint_that_helps(late, hint):

@@ -46,6 +46,10 @@ def divergence_alone(p, soft, gamma):
     return -soft * (1 - p) ** gamma * np.log(p) - (1 - soft) * p**gamma * np.log(1 - p)
 
 
+def summed(p, soft, gamma):
+    return entropy(p) + divergence_alone(p, soft, gamma)
+
+
 def one_factor(p, soft, gamma):
     return entropy(p) - (1 - p) ** gamma * (soft * np.log(p) + (1 - soft) * np.log(1 - p))
 
@@ -58,6 +62,7 @@ def one_factor(p, soft, gamma):
         (least_of(without_gamma), "(1 − p)^γ is missing"),
         (least_of(one_factor), "factor of the second class"),
         (lambda soft, gamma: 0.95, "is least at 0.824"),
+        (lambda soft, gamma: round(float(least_of(summed)(soft, gamma)), 2), "three digits"),
         (lambda soft, gamma: unknown, "NameError"),  # noqa: F821
     ],
 )
@@ -72,8 +77,12 @@ def test_the_divergence_alone_is_told_apart_once_gamma_is_not_0():
     assert not answer.right and "without the entropy" in answer.message
 
 
+def rounded(alpha, b, d, count, how):
+    return how(b * math.exp(alpha - 1) ** d * count)
+
+
 def place(alpha, b, d, count):
-    return math.floor(b * math.exp(alpha - 1) ** d * count)
+    return rounded(alpha, b, d, count, math.floor)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +94,14 @@ def place(alpha, b, d, count):
         (lambda sure, alpha, b, d: np.sort(sure)[::-1][max(int(b * len(sure)), 1) - 1], "(e^(α − 1))^d is missing"),
         (lambda sure, alpha, b, d: np.sort(sure)[::-1][place(alpha, b, d, len(sure)) - 1], "Take the first one"),
         (lambda sure, alpha, b, d: 0.123, "of the descending order"),
+        (
+            lambda sure, alpha, b, d: np.sort(sure)[::-1][max(rounded(alpha, b, d, len(sure), math.ceil), 1) - 1],
+            "rounds down",
+        ),
+        (
+            lambda sure, alpha, b, d: np.sort(sure)[::-1][max(rounded(alpha, b, d, len(sure), round), 1) - 1],
+            "rounds down",
+        ),
     ],
 )
 def test_a_wrong_threshold_gets_the_hint_that_helps(attempt, hint):
@@ -112,6 +129,20 @@ def some(label, random, count=lambda n: (n + 1) // 2, ignored=(255,)):
     return np.isin(label, random.choice(classes, count(len(classes)), replace=False))
 
 
+def one_too_many_of_even(label, random):
+    return some(label, random, count=lambda n: min(n // 2 + 1, n))
+
+
+def the_first_is_always_there(label, random):
+    classes = np.unique(label)
+    first, *others = classes[classes != 255]
+    return np.isin(label, [first, *random.choice(others or [first], (len(others) + 2) // 2 - 1, replace=False)])
+
+
+def generator_of_its_own(label, random):
+    return some(label, np.random.default_rng())
+
+
 def always_the_first(label, random):
     classes = np.unique(label)
     return np.isin(label, classes[classes != 255][: (len(np.unique(label)) + 1) // 2])
@@ -129,7 +160,10 @@ def pixels_by_lot(label, random):
         (lambda label, random: some(label, random, ignored=()), "255 is no class"),
         (lambda label, random: some(label, random, count=lambda n: n // 2), "⌈5/2⌉ = 3"),
         (pixels_by_lot, "all pixels belong"),
-        (always_the_first, "is the generator used"),
+        (always_the_first, "Is the generator used"),
+        (one_too_many_of_even, "⌈4/2⌉ = 2"),
+        (the_first_is_always_there, "every one of them has to be possible"),
+        (generator_of_its_own, "draw from the generator that is given"),
     ],
 )
 def test_a_wrong_half_gets_the_hint_that_helps(attempt, hint):

@@ -306,6 +306,25 @@ def test_a_part_of_a_table_joins_what_was_recorded_before(tmp_path):
     assert again["environment"]["commit"] == "abc / def"
 
 
+def test_rows_that_begin_with_another_training_of_their_start_are_named(tmp_path):
+    def of_board(row, start):
+        whole = outcome("yan2022.leaderboard", row, "minicity", [0.2, 0.3], size=[96, 192])
+        whole["rows"][0] |= {"start": {"name": "Source only", "weights": start}} if start else {}
+        return whole
+
+    path = record(of_board("MMD", ["sha256:a", "sha256:b"]), tmp_path)
+    record(of_board("Shannon", ["sha256:a", "sha256:b"]), tmp_path)
+    assert "trainings of" not in provenance(json.loads(path.read_text(encoding="utf-8")))
+    record(of_board("Fourier", ["sha256:a", "sha256:c"]), tmp_path)
+    said = provenance(json.loads(path.read_text(encoding="utf-8")))
+    assert "begun with 2 trainings of Source only, recorded at different times: MMD, Shannon | Fourier" in said
+
+    other = tmp_path / "other"  # a record of before, which does not say what its rows begin with
+    path = record(of_board("MMD", None), other)
+    record(of_board("Shannon", ["sha256:a", "sha256:b"]), other)
+    assert "MMD | Shannon" in provenance(json.loads(path.read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

@@ -14,11 +14,15 @@ from labkit.exercises.answer import Answer, checked, hint, right
 def check_mean_iou(student: Callable[[np.ndarray, np.ndarray], float]) -> Answer:
     """Exercise 10.1: the mIoU of some pictures, from their intersections and unions ``(pictures, classes)``."""
     random = np.random.default_rng(10)
-    for pictures, absent in ((4, False), (6, True), (1, False)):
+    for pictures, kind in ((4, "all there"), (6, "one absent"), (5, "one never right"), (5, "one in some"), (1, "one")):
         unions = random.integers(20, 900, (pictures, 5))
         intersections = (unions * random.uniform(0.1, 0.9, unions.shape)).astype(np.int64)
-        if absent:
+        if kind == "one absent":
             unions[:, 2] = intersections[:, 2] = 0
+        elif kind == "one never right":
+            intersections[:, 1] = 0
+        elif kind == "one in some":
+            unions[:2, 3] = intersections[:2, 3] = 0
         given = student(intersections.copy(), unions.copy())
         if given is None:
             return hint("The function returns nothing yet. First sum over the pictures, then divide.")
@@ -30,7 +34,12 @@ def check_mean_iou(student: Callable[[np.ndarray, np.ndarray], float]) -> Answer
             continue
         if math.isnan(given):
             return hint("That is NaN: 0 / 0 of a class that no picture has. Leave such classes out of the mean.")
-        if math.isclose(given, (sums[0] / np.maximum(sums[1], 1)).mean(), rel_tol=1e-6):
+        quotients = sums[0] / np.maximum(sums[1], 1)
+        if math.isclose(given, quotients[sums[0] > 0].mean(), rel_tol=1e-6):
+            return hint("A class that is never right has an IoU of 0, and counts. Leave out what has no union.")
+        if math.isclose(given, quotients[unions.min(axis=0) > 0].mean(), rel_tol=1e-6):
+            return hint("A class that some pictures lack counts as well: its sums come from the others.")
+        if math.isclose(given, quotients.mean(), rel_tol=1e-6):
             return hint("A class that no picture has counts as 0 here. It belongs to no mean.")
         if math.isclose(given, sums[0].sum() / sums[1].sum(), rel_tol=1e-6):
             return hint("All classes in one sum: road decides alone. Every class has its own quotient.")
@@ -67,7 +76,7 @@ def check_paired(student: Callable[[Sequence[float], Sequence[float]], tuple[flo
             return hint("Deviations cannot be subtracted. First the differences, then their deviation.")
         return hint(f"The deviation of {method} less {baseline} is not {deviation:.3f}.")
     return right(
-        "What both trainings of a seed share, its start and its order of pictures, is gone from the difference: 3.3 "
+        "What both trainings of a seed share acts alike on both here, and is gone from the difference: 3.3 "
         "and 3.5 points between the seeds of each method, 0.5 between the differences."
     )
 
@@ -96,15 +105,17 @@ def check_front(student: Callable[[Sequence[tuple[float, float]]], Collection[in
             cost, accuracy = points[beaten[0]]
             return hint(f"({cost:g}, {accuracy:g}) of {points} is dominated: another costs no more and is no worse.")
         cost, accuracy = points[min(wanted - given)]
-        return hint(f"({cost:g}, {accuracy:g}) of {points} is missing: no other is better in one and as good in both.")
+        return hint(
+            f"({cost:g}, {accuracy:g}) of {points} is missing: no other is better in one and as good in the other."
+        )
     return right("Whoever is off the front has somebody who is at least as good for at most the same price.")
 
 
 @checked
 def check_late(student: Callable[[Sequence[float], float], float]) -> Answer:
     """Exercise 10.4: the share of pictures that a camera of some frames a second has to wait for."""
-    passes = [20.0] * 17 + [60.0, 90.0, 300.0]
-    for frames in (30.0, 15.0, 60.0):
+    passes = [20.0] * 16 + [33.2, 60.0, 90.0, 300.0]
+    for frames in (15.0, 30.0, 50.0, 60.0):
         given = student(list(passes), frames)
         if given is None:
             return hint("The function returns nothing yet. How many milliseconds does a frame leave?")
@@ -112,14 +123,18 @@ def check_late(student: Callable[[Sequence[float], float], float]) -> Answer:
         wanted = float((times > room).mean())
         if math.isclose(given, wanted, abs_tol=1e-9):
             continue
+        if math.isclose(given, float((times > room // 1).mean()), abs_tol=1e-9):
+            return hint(f"1000 / {frames:g} is {room:.2f}; cut to whole milliseconds, a pass of 33.2 comes too late.")
         if math.isclose(given, (times > frames).mean(), abs_tol=1e-9):
             return hint("Milliseconds were compared with frames a second. A frame leaves 1000 / frames milliseconds.")
+        if math.isclose(given, float((times >= room).mean()), abs_tol=1e-9):
+            return hint(f"At {frames:g} frames a second a pass of {room:g} ms ends just in time.")
         if math.isclose(given, float((times <= room).mean()), abs_tol=1e-9):
             return hint("Those are the ones in time.")
         if math.isclose(given, float(times.mean() > room), abs_tol=1e-9):
             return hint("The mean decides here, but every single picture has its own deadline.")
         return hint(f"At {frames:g} frames a second it gives {given:.3f} instead of {wanted:.3f}.")
     return right(
-        "The mean of these passes is 39.5 ms, too slow for 30 frames a second, and yet 17 of 20 are in time; at 15 "
+        "The mean of these passes is 40.2 ms, too slow for 30 frames a second, and yet 17 of 20 are in time; at 15 "
         "frames the mean is fine, and every tenth picture is late."
     )

@@ -28,7 +28,7 @@ def check_minimum(student: Callable[[float, float], float]) -> Answer:
                 "The function returns nothing yet. Compute the loss on a fine grid of p, and look for its least."
             )
         given, wanted = float(given), float(p[focal_line(p, soft, gamma).loss.argmin()])
-        if abs(given - wanted) < 2e-3:
+        if abs(given - wanted) < 1e-3:
             continue
         if abs(given - soft) < 2e-3:
             return hint("That is p̂: there the plain divergence alone is least. The entropy's term pulls away from it.")
@@ -39,6 +39,8 @@ def check_minimum(student: Callable[[float, float], float]) -> Answer:
             return hint(f"For γ = {gamma:g} it gives the answer for γ = 0: the factor (1 − p)^γ is missing.")
         if gamma and abs(given - float(p[_first_class_alone(p, soft, gamma).argmin()])) < 2e-3:
             return hint("The factor of the second class is (1 − its own probability)^γ, that is p^γ.")
+        if abs(given - wanted) < 1.1e-2:
+            return hint(f"{given:g} is near it: three digits are asked for, so take a finer grid, and do not round.")
         return hint(f"For p̂ = {soft:g} and γ = {gamma:g} it gives {given:.3f}; the loss is least at {wanted:.3f}.")
     return right("0.824, 0.665 and 0.605 for p̂ = 0.6 and γ = 0, 1, 2: the printed 0.67 is that of γ = 1.")
 
@@ -53,7 +55,7 @@ def _first_class_alone(p: np.ndarray, soft: float, gamma: float) -> np.ndarray:
 def check_threshold(student: Callable[[np.ndarray, float, float, float], float]) -> Answer:
     """Exercise 9.2: a class's threshold by one picture, eq. (9), from its confidences in any order."""
     random = np.random.default_rng(9)
-    cases = [(200, 0.8, 0.8, 8.0), (200, 1.0, 0.5, 8.0), (37, 0.9, 0.8, 4.0), (3, 0.3, 0.8, 8.0), (1, 0.8, 0.8, 8.0)]
+    cases = [(200, 1.0, 0.25, 8.0), (200, 0.8, 0.8, 8.0), (37, 0.9, 0.8, 4.0), (3, 0.3, 0.8, 8.0), (1, 0.8, 0.8, 8.0)]
     for count, alpha, b, d in cases:
         sure = random.uniform(0.2, 1.0, count).astype(np.float32)
         given = student(sure.copy(), alpha, b, d)
@@ -64,6 +66,10 @@ def check_threshold(student: Callable[[np.ndarray, float, float, float], float])
             continue
         ranked = np.sort(sure)[::-1]
         rank = math.floor(b * math.exp(alpha - 1) ** d * count)
+        place = b * math.exp(alpha - 1) ** d * count
+        rounded = {max(math.ceil(place), 1), max(round(place), 1)} - {max(rank, 1)}
+        if any(math.isclose(float(given), float(ranked[one - 1]), abs_tol=1e-6) for one in rounded):
+            return hint(f"Of {count} pixels the bracket is {place:.2f}, and our reading rounds down, to {rank}.")
         if rank < 1 and math.isclose(float(given), float(ranked[rank - 1]), abs_tol=1e-6):
             return hint(
                 f"Of {count} pixels the index is {rank}, and Python's −1 is the last. Take the first one at least."
@@ -117,29 +123,44 @@ def check_weight(student: Callable[[float, int], tuple[float, float]]) -> Answer
 @checked
 def check_half(student: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> Answer:
     """Exercise 9.4: the mask of ⌈n/2⌉ of the classes of a label map, drawn at random; 255 is never chosen."""
-    random = np.random.default_rng(9)
-    label = np.array([[0, 0, 8, 255], [2, 10, 13, 255], [2, 10, 0, 13]], dtype=np.uint8)
-    seen = set()
-    for _ in range(60):
-        mask = student(label.copy(), random)
-        if mask is None:
-            return hint("The function returns nothing yet. np.unique gives the classes; choose some; np.isin the mask.")
-        mask = np.asarray(mask)
-        if mask.shape != label.shape or mask.dtype != bool:
-            return hint(f"A mask of {mask.dtype} {mask.shape} came back for a map of {label.shape}; bool is wanted.")
-        if mask[label == IGNORE].any():
-            return hint("An ignored pixel was chosen: 255 is no class.")
-        chosen = frozenset(np.unique(label[mask]).tolist())
-        if any(mask[label == one].all() != mask[label == one].any() for one in chosen):
-            return hint("Of a chosen class all pixels belong to the mask.")
-        if len(chosen) != 3:
-            return hint(f"{len(chosen)} of 5 classes were chosen; ⌈5/2⌉ = 3 are asked for, each at most once.")
-        seen.add(chosen)
-    if len(seen) < 6:
-        return hint(f"In 60 draws only {len(seen)} choices came up, of ten: is the generator used?")
-    lone = np.asarray(student(np.full((2, 2), 7, np.uint8), random))
-    if not lone.all():
-        return hint("A picture of one class: ⌈1/2⌉ = 1, all of it is chosen.")
+    maps = {
+        "five": np.array([[0, 0, 8, 255], [2, 10, 13, 255], [2, 10, 0, 13]], dtype=np.uint8),
+        "four": np.array([[0, 0, 8, 255], [2, 10, 10, 255]], dtype=np.uint8),
+        "one": np.full((2, 2), 7, np.uint8),
+    }
+    for name, label in maps.items():
+        classes = np.unique(label[label != IGNORE])
+        wanted = math.ceil(len(classes) / 2)
+        choices, seen = math.comb(len(classes), wanted), set()
+        for draw in range(200):
+            masks = [student(label.copy(), np.random.default_rng([9, draw])) for _ in range(2)]
+            if masks[0] is None:
+                return hint(
+                    "The function returns nothing yet. np.unique gives the classes; choose some; np.isin the mask."
+                )
+            mask = np.asarray(masks[0])
+            if mask.shape != label.shape or mask.dtype != bool:
+                return hint(
+                    f"A mask of {mask.dtype} {mask.shape} came back for a map of {label.shape}; bool is wanted."
+                )
+            if mask[label == IGNORE].any():
+                return hint("An ignored pixel was chosen: 255 is no class.")
+            chosen = frozenset(np.unique(label[mask]).tolist())
+            if any(mask[label == one].all() != mask[label == one].any() for one in chosen):
+                return hint("Of a chosen class all pixels belong to the mask.")
+            if len(chosen) != wanted:
+                return hint(
+                    f"{len(chosen)} of {len(classes)} classes were chosen; ⌈{len(classes)}/2⌉ = {wanted} are asked "
+                    "for, each at most once."
+                )
+            if not np.array_equal(mask, masks[1]):
+                return hint("Two generators with the same seed gave two masks: draw from the generator that is given.")
+            seen.add(chosen)
+        if len(seen) < choices:
+            return hint(
+                f"Of a map of {name} classes 200 draws gave {len(seen)} of the {choices} choices: every one of them "
+                "has to be possible. Is the generator used?"
+            )
     return right("Whole classes, so that things keep their outlines. Whether a car floats in the sky nobody asks.")
 
 

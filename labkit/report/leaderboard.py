@@ -45,7 +45,8 @@ COMBINATIONS = {
 
 _GAIN = f"gain: points over “{CONTINUED}”, each seed against the same seed's"
 _DRAWN = (
-    f"95 %: the middle of {RESAMPLES:,} resamples that draw pictures and seeds with replacement, the same for all rows"
+    f"Middle 95 %: of {RESAMPLES:,} resamples that draw pictures and seeds with replacement, the same for all rows; of "
+    "three seeds that is no 95 % of certainty, see The idea"
 )
 _NO_COUNTS = "The counts of single pictures have not been recorded, so nothing is resampled here"
 
@@ -94,7 +95,7 @@ def leaderboard_table(pair: str, profile: str = "mini", measure: str = "last", f
         }
         if counts:
             rows[one.name] |= {
-                "95 %": "" if one.name == CONTINUED else interval_text(one.bootstrap.low, one.bootstrap.high),
+                "middle 95 %": "" if one.name == CONTINUED else interval_text(one.bootstrap.low, one.bootstrap.high),
                 "first in": "–" if one.places is None else f"{100 * one.places[0]:.0f} %",
             }
     table = pandas.DataFrame.from_dict(rows, orient="index").rename_axis(record["data"])
@@ -267,7 +268,7 @@ def ladder_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> No
             rows[before, after] = {"points": spread_text(100 * (scores[after] - scores[before]), "+")}
             if counts:
                 found = paired_bootstrap(counts[after], counts[before])
-                rows[before, after]["95 %"] = interval_text(found.low, found.high)
+                rows[before, after]["middle 95 %"] = interval_text(found.low, found.high)
     if not rows:
         return Words(f"The rows of this table have not been recorded on {record['data']}.")
     table = pandas.DataFrame.from_dict(rows, orient="index").rename_axis(["from", "to"])
@@ -297,7 +298,7 @@ def combinations_table(pair: str, profile: str = "mini", folder: Path = RESULTS)
         }
         if counts:
             drawn = together.bootstrap.resampled - sum(one.bootstrap.resampled for one in single)
-            rows[name]["95 %"] = interval_text(*np.nanquantile(drawn, [0.025, 0.975]))
+            rows[name]["middle 95 %"] = interval_text(*np.nanquantile(drawn, [0.025, 0.975]))
     if not rows:
         return Words(f"No combination of this table has been recorded with its parts on {record['data']}.")
     table = pandas.DataFrame.from_dict(rows, orient="index")

@@ -16,18 +16,26 @@ from labkit.report.tables import Noted, Words
 
 
 def training_costs(record: Mapping[str, Any]) -> dict[str, float]:
-    """The mean time of each row's further steps, as a multiple of that of :data:`CONTINUED`; NaN where not recorded.
+    """The median time of each row's further steps, as a multiple of that of :data:`CONTINUED`.
 
-    The time of trainings that a row alone begins with, a translator's or a labeller's, counts where the record has it
-    (``seconds_before``, one a seed); the common start does not.
+    NaN where the time was not recorded, or on other hardware than that row's. The time of trainings that a row alone
+    begins with, a translator's or a labeller's, counts where the record has it (``seconds_before``, one a seed); the
+    common start does not. The median, because one training that had to share its machine would double a mean.
     """
 
     def seconds(row: Mapping[str, Any]) -> float:
         own = np.array(row["seconds"], dtype=float)
-        return float((own + np.array(row.get("seconds_before") or 0, dtype=float)).mean())
+        return float(np.median(own + np.array(row.get("seconds_before") or 0, dtype=float)))
 
-    found = {row["name"]: seconds(row) for row in record["rows"] if row["name"] != START}
-    return {name: value / found[CONTINUED] for name, value in found.items()}
+    def hardware(row: Mapping[str, Any]) -> Any:
+        return row.get("environment", record["environment"]).get("hardware")
+
+    rows = {row["name"]: row for row in record["rows"] if row["name"] != START}
+    control = rows[CONTINUED]
+    return {
+        name: seconds(row) / seconds(control) if hardware(row) == hardware(control) else float("nan")
+        for name, row in rows.items()
+    }
 
 
 def cost_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
@@ -62,7 +70,7 @@ def cost_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Note
         return recorded_seeds(BOARD, pair, profile, folder)
     record, _ = board
     costs = training_costs(record)
-    ranked = {one.name: one for one in standings(record, {}) if one.place}
+    ranked = {one.name: one for one in standings(record, {}) if one.place and not np.isnan(costs[one.name])}
     front = pareto_front({name: (costs[name], float(one.scores.mean())) for name, one in ranked.items()})
     rows = {
         name: {
@@ -81,5 +89,8 @@ def cost_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Note
         else ("the further steps alone: what a translator and a labeller took before comes on top")
     )
     hardware = record["environment"]["hardware"]
-    note = f"{record['data']}, profile {profile}. Time, on {hardware}: {counted}; the common start is not counted."
+    note = (
+        f"{record['data']}, profile {profile}. Time, median of the seeds, on {hardware}: {counted}; the common start "
+        "is not counted."
+    )
     return Noted(pandas.DataFrame.from_dict(rows, orient="index").rename_axis("Pareto front"), note)

@@ -11,7 +11,7 @@ from labkit.errors import LabError
 from labkit.files import read_json, write_json
 from labkit.profiles import divided, pair_named, profile_named
 from labkit.report.results import pair_title, rows_of, shared_environment
-from labkit.report.sweep_tables import SWEEPS
+from labkit.report.sweep_tables import SWEEPS, Row
 
 _ALIKE = ("sweep", "pair", "data", "profile", "report", "selection")
 """What rows of one record share beside their seeds."""
@@ -36,7 +36,8 @@ def joined(outcome: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The outcome together with the rows that were recorded in the folder before, in the order of the table.
 
     A row that is in both is the new one. Of rows that were recorded at different times each says its own
-    ``environment``; that of the whole lists what differs.
+    ``environment``; that of the whole lists what differs. A row that begins with another one's weights names them by
+    their digest (``start``): where the start was trained anew in between, that is said beside the table.
 
     Raises:
         LabError: a row that was recorded before has other seeds or was scored on other pictures, or a seed is missing
@@ -55,9 +56,10 @@ def joined(outcome: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         )
     if not kept:
         return dict(outcome)
-    rows = [{"environment": before["environment"], **row} for row in kept]
+    table = {row.name: row for row in SWEEPS[outcome["sweep"]].rows}
+    rows = [{"environment": before["environment"], **_with_start(row, table)} for row in kept]
     rows += [{"environment": outcome["environment"], **row} for row in rows_of(outcome)]
-    places = {row.name: place for place, row in enumerate(SWEEPS[outcome["sweep"]].rows)}
+    places = {name: place for place, name in enumerate(table)}
     rows.sort(key=lambda row: places.get(row["name"], len(places)))
     return {
         **outcome,
@@ -65,6 +67,14 @@ def joined(outcome: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "rows": rows,
         "environment": shared_environment([before["environment"], outcome["environment"]]),
     }
+
+
+def _with_start(row: Mapping[str, Any], table: Mapping[str, Row]) -> dict[str, Any]:
+    """A recorded row that says what it begins with: records of before do not, and then its weights are unknown."""
+    asked = table[row["name"]].for_height(row["size"][0]) if row["name"] in table else None
+    if "start" in row or not asked or not asked.start:
+        return dict(row)
+    return {**row, "start": {"name": asked.start.name, "weights": [None] * len(row["miou"])}}
 
 
 def _check_alike(before: Mapping[str, Any], outcome: Mapping[str, Any], path: Path, kept: list[str]) -> None:

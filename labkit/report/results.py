@@ -197,7 +197,25 @@ def training_text(outcome: dict[str, Any]) -> str:
         f"profile {outcome['profile']}, {_lengths(rows_of(outcome))}, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}; "
         f"scored on {report['images']} pictures of {report['data']} {report['split']}; "
-        f"{env['hardware']} ({env['precision']}), commit {env['commit']}, {env['date']}"
+        f"{env['hardware']} ({env['precision']}), commit {env['commit']}, {env['date']}{_starts(outcome['rows'])}"
+    )
+
+
+def _starts(rows: Iterable[dict[str, Any]]) -> str:
+    """Which rows begin with another training of the same start, of the same seeds; empty where none does.
+
+    Rows that were recorded at different times may: a start is trained anew where its run is not at hand.
+    """
+    found: dict[str, dict[Any, list[str]]] = {}
+    for row in rows:
+        if "start" in row:
+            weights = tuple(row["start"]["weights"])
+            found.setdefault(row["start"]["name"], {}).setdefault(weights, []).append(row["name"])
+    several = {name: list(of.values()) for name, of in found.items() if len(of) > 1}
+    return "".join(
+        f"; begun with {len(groups)} trainings of {name}, recorded at different times: "
+        + " | ".join(", ".join(group) for group in groups)
+        for name, groups in several.items()
     )
 
 

@@ -33,6 +33,7 @@ from labkit.report.recording import joined, record_file
 from labkit.report.results import measured_row, outcome_of
 from labkit.report.side_by_side import check_jobs, side_by_side
 from labkit.report.sweep_tables import SWEEPS, Row, Sweep
+from labkit.report.sweep_tables.rows import SMALL
 from labkit.training.experiment import Experiment
 from labkit.training.method import SOURCE
 from labkit.training.recipe import Recipe
@@ -43,9 +44,6 @@ log = logging.getLogger(__name__)
 
 HOW = ("accumulate", "precision", "evaluate_every")
 """Settings of a recipe that make no other experiment: how a machine does it, and how often it is looked at."""
-
-SMALL = 256
-"""Rows of a picture below which :attr:`labkit.report.sweep_tables.rows.Row.small` holds."""
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
@@ -60,7 +58,7 @@ def sweep_named(name: str) -> Sweep:
 
 def fitting(row: Row, lab: Lab) -> Row:
     """The row as the lab's pictures have it: its small form where they are small and there is one."""
-    return row.small_form if row.small_form and lab.size[0] < SMALL else row
+    return row.for_height(lab.size[0])
 
 
 def missing(row: Row, lab: Lab) -> list[str]:
@@ -290,6 +288,9 @@ def sweep(
             "curves": [curves_of(run) for run in runs],
             "seconds_before": [sum(_seconds_before(row, lab, seed).values()) for seed in seeds],
         }
+        if row.start:
+            weights = [run.description["model"]["weights"] for run in runs]
+            outcome["start"] = {"name": row.start.name, "weights": weights}
         if pictures is not None:
             label = f"{name}.{lab.pair.name}.{profile}/{places[row.name]:02}"
             outcome["pictures"] = _write_pictures(runs[0], experiment.report, pictures, label, lab)

@@ -11,6 +11,9 @@ from labkit.profiles import PAPER
 GTA5, SYNTHIA = "gta5-cityscapes", "synthia-cityscapes"
 """The pairs that tables are published for."""
 
+SMALL = 256
+"""Rows of a picture below which :attr:`Row.small` and :attr:`Row.small_form` hold."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -60,6 +63,10 @@ class Row:
     def before(self) -> tuple[Row, ...]:
         """The experiments whose outcome this one begins with."""
         return tuple(row for row in (self.translator, self.start, *self.given.values()) if row)
+
+    def for_height(self, height: int) -> Row:
+        """The row as it is with pictures of so many rows: its small form where they are few and there is one."""
+        return self.small_form if self.small_form and height < SMALL else self
 
     def wanting(self, profile: str) -> str:
         """What of ``needs`` and ``paper_only`` keeps it from being trained with that profile."""
