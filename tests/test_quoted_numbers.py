@@ -1,0 +1,130 @@
+"""Numbers that the notebooks' prose quotes from recorded sweeps are those of the records."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from labkit.evaluation.bootstrap import paired_bootstrap
+from labkit.report.standings import recorded_board, standings
+
+ROOT = Path(__file__).parent.parent
+CONTINUED, CIM = "Source only, continued", "Threshold-adaptive focal + CIM"
+SEVEN = ("Adversarial", "ADVENT", "MMD", "Shannon", "Maximum squares", "Confidence", "Neutral")
+
+
+def prose(notebook: str, cell: str) -> str:
+    """A cell's text on one line."""
+    cells = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
+    return " ".join(next(one.source for one in cells if one.id == cell).split())
+
+
+def number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def spread(values, sign: str = "") -> str:
+    return f"{number(np.mean(values), sign)} ± {np.std(values, ddof=1):.1f}"
+
+
+@pytest.fixture(scope="module")
+def board():
+    return recorded_board("minicity", "mini", ROOT / "results")
+
+
+@pytest.fixture(scope="module")
+def scores(board):
+    """mIoU in percent by row, a value a seed."""
+    return {row["name"]: 100 * np.array(row["miou"]) for row in board[0]["rows"]}
+
+
+def test_what_the_board_shows(board, scores):
+    text = prose("10_leaderboard", "board-shows")
+    places = {one.name: one.place for one in standings(board[0], {})}
+    adabn, stage_one, start = (
+        scores[name] for name in ("Adaptive batch norm", "Threshold-adaptive focal", "Source only")
+    )
+    assert places["Adaptive batch norm"] == 3 and sum(place is not None for place in places.values()) == 20
+    stage_two, seven = scores[CIM], [scores[name].mean() for name in SEVEN]
+    by_seed = [number(one, "+") for one in sorted(scores[CIM] - adabn)]
+    for quoted in (
+        "Adaptive batch norm is third of twenty",
+        f"{spread(adabn)}, {number((adabn - scores[CONTINUED]).mean())} points above it",
+        f"has {spread(scores[CIM])}, seed by seed {by_seed[0]}, {by_seed[1]} and {by_seed[2]} beside it",
+        f"lie between {number(min(seven))} and {number(max(seven))}",
+        f"*Jitter + blur* ({number(scores['Jitter + blur'].mean())})",
+        "source only {}, stage one {}, stage two {}".format(
+            *(number(one.mean()) for one in (start, stage_one, stage_two))
+        ),
+        spread(scores[CIM] - stage_one, "+"),
+        "{}, {} and {} with the three seeds".format(*map(number, scores["CycleGAN"])),
+        f"({number(scores['CycleGAN + focal + CIM'][0])} with focal and CIM)",
+        "({} and {} with the others)".format(*map(number, scores["CycleGAN + focal + CIM"][1:])),
+        f"UDA mobile is good: {spread(scores['UDA mobile'])}",
+        f"({spread(scores['Mean teacher with class mixing'] - scores[CONTINUED], '+')})",
+    ):
+        assert quoted in text, quoted
+    assert (start < stage_one).all() and (stage_one < scores[CIM]).all(), "the order holds with every seed"
+
+
+def test_how_often_pairing_widened_the_spread(scores):
+    control = scores[CONTINUED]
+    others = {name: one for name, one in scores.items() if name != CONTINUED}
+    wider = sum(
+        np.std(one - control, ddof=1) > np.hypot(np.std(one, ddof=1), np.std(control, ddof=1))
+        for one in others.values()
+    )
+    assert f"In {wider} of {len(others)} rows" in prose("10_leaderboard", "board-shows")
+
+
+def test_which_of_the_seven_losses_are_told_apart(board):
+    _, counts = board
+    found = {pair: paired_bootstrap(*(counts[name] for name in pair)) for pair in itertools.combinations(SEVEN, 2)}
+    apart = {pair for pair, one in found.items() if one.low > 0 or one.high < 0}
+    assert apart == {("MMD", "Neutral"), ("Shannon", "Neutral"), ("Confidence", "Neutral")}
+    assert {f"{100 * found[pair].difference:.1f}" for pair in apart} == {"0.3"}
+    text = prose("10_leaderboard", "board-shows")
+    assert "three stay clear of zero (neutral lies 0.3 below MMD, Shannon and confidence)" in text
+    beside = [paired_bootstrap(counts[name], counts["Jitter + blur"]) for name in SEVEN]
+    assert all(one.low < 0 < one.high for one in beside)
+
+
+def test_which_classes_are_named(board):
+    rows = {row["name"]: row for row in board[0]["rows"]}
+    text = prose("10_leaderboard", "classes-reading")
+
+    def gain(name, of):
+        return 100 * (np.mean(rows[name]["iou"][of]) - np.mean(rows[CONTINUED]["iou"][of]))
+
+    for name, as_written in (
+        ("CycleGAN", "CycleGAN"),
+        ("UDA mobile", "UDA mobile"),
+        ("Histogram matching", "histogram matching"),
+    ):
+        assert f"{as_written} (\N{MINUS SIGN}{-gain(name, 'sky'):.0f})" in text
+    assert f"vegetation alone, {gain(CIM, 'vegetation'):.0f} points" in text
+    contenders = [name for name in rows if name not in ("Source only", "Oracle", CONTINUED)]
+    for of in ("car", "sidewalk", "road"):
+        assert sum(gain(name, of) > 0 for name in contenders) >= len(contenders) - 2
+    zero = [of for of in rows[CIM]["iou"] if all(100 * np.mean(row["iou"][of]) < 0.05 for row in rows.values())]
+    assert len(zero) == 8 and "eight of the nineteen classes are at zero in every row" in text
+    low = {of for of in rows[CIM]["iou"] if max(100 * np.mean(row["iou"][of]) for row in rows.values()) < 5}
+    assert low - set(zero) == {"fence", "wall", "truck", "bus"} and "fence, wall, truck and bus below five" in text
+
+
+def test_what_the_stages_show(board, scores):
+    text = prose("09_threshold_focal_cim", "stages-reading")
+    stage_one, adabn = scores["Threshold-adaptive focal"], scores["Adaptive batch norm"]
+    for quoted in (
+        f"source only {spread(scores['Source only'])}, *continued* {spread(scores[CONTINUED])}, "
+        f"stage one {spread(stage_one)}, stage two {spread(scores[CIM])}",
+        f"stage two adds {spread(scores[CIM] - stage_one)}",
+        f"has {spread(adabn)} on the board",
+        f"{number((scores[CIM] - adabn).mean())} points that one seed of three does not have",
+    ):
+        assert quoted in text, quoted
+    assert ((scores[CIM] - adabn) < 0).sum() == 1
