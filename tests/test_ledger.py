@@ -260,11 +260,11 @@ def test_a_recorded_latency_stands_beside_the_published_one_with_its_card(tmp_pa
         entry = of(entries, "A2", "table1", "BiSeNet", column)
         (ours,) = entry.ours
         assert (ours.mean, ours.unit, entry.state) == (value, "ms", "recorded")
-        assert ours.data == "one picture of 512×1024, a card"
+        assert ours.data == "one picture of 512×1024, Cityscapes' 19 classes, a card"
         assert "gpu_speed.py" in ours.provenance and "commit abc" in ours.provenance
         (row,) = entry.rows()
         assert (row["ours"], row["seeds"], row["profile"]) == (value, [], None)
-    assert "ours  2.50 ms on one picture of 512×1024, a card (recorded)" in as_text(entries)
+    assert "ours  2.50 ms on one picture of 512×1024, Cityscapes' 19 classes, a card (recorded)" in as_text(entries)
     other = of(entries, "A1", "table1", "DeepLabV2", "latency")
     assert other.state == "not measured here" and other.ours == ()
 

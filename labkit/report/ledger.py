@@ -37,6 +37,7 @@ _SCALE = {"%": 100, "fraction": 1, "G": 1e-9, "M": 1e-6}
 _DIGITS = {"%": 1, "fraction": 3, "G": 2, "M": 3, "ms": 2}
 _SELECTION = {"best": "best on target validation labels"}
 _COST_SIZE = (512, 1024)
+_CLASSES = "Cityscapes' 19 classes"
 
 LATENCIES = {"latency": "milliseconds", "latency_std": "deviation"}
 """Measures of a network's speed, and what :func:`labkit.report.speed.card_speed` calls them."""
@@ -348,7 +349,7 @@ def _mean(values: Iterable[float | None]) -> float:
 def _cost(number: Number) -> Ours:
     parameters, macs = _counts(number.model)
     value = _SCALE[number.unit] * (parameters if number.measure == "params" else macs)
-    data = f"one picture of {_COST_SIZE[0]}×{_COST_SIZE[1]}, Cityscapes' 19 classes"
+    data = f"one picture of {_COST_SIZE[0]}×{_COST_SIZE[1]}, {_CLASSES}"
     return Ours(COMPUTED, data, number.unit, (value,), (), "", 0, {}, {})
 
 
@@ -358,7 +359,7 @@ def _latency(number: Number, folder: Path) -> Iterator[Ours]:
     found = (measured or {}).get("inference", {}).get(f"{number.model}, float32, not compiled", {})
     if LATENCIES[number.measure] in found:
         (height, width), card = measured["size"], measured["environment"]["hardware"]
-        data, value = f"one picture of {height}×{width}, {card}", found[LATENCIES[number.measure]]
+        data, value = f"one picture of {height}×{width}, {_CLASSES}, {card}", found[LATENCIES[number.measure]]
         yield Ours(RECORDED, data, number.unit, (value,), (), f"float32, not compiled; {origin(measured)}", 0, {}, {})
 
 
