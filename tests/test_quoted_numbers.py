@@ -128,3 +128,22 @@ def test_what_the_stages_show(board, scores):
     ):
         assert quoted in text, quoted
     assert ((scores[CIM] - adabn) < 0).sum() == 1
+
+
+def test_what_the_stages_show_from_toon():
+    toon, _ = recorded_board("minicity-toon", "mini", ROOT / "results")
+    scores = {row["name"]: 100 * np.array(row["miou"]) for row in toon["rows"]}
+    stage_one, adabn = scores["Threshold-adaptive focal"], scores["Adaptive batch norm"]
+    text = prose("09_threshold_focal_cim", "toon-reading")
+    for quoted in (
+        f"source only has {spread(scores['Source only'])}, *continued* {spread(scores[CONTINUED])}",
+        f"doubles that, to {spread(stage_one)}",
+        f"has {spread(adabn)} from the same weights",
+    ):
+        assert quoted in text, quoted
+    assert {number(one) for one in scores[CIM] - stage_one} == {"0.1"} and "0.1 with every seed" in text
+    assert (adabn > stage_one).sum() == (adabn > scores[CIM]).sum() == 2
+    board_text = prose("10_leaderboard", "sources-reading")
+    assert f"{number((adabn - scores[CONTINUED]).mean())} points above the control" in board_text
+    below = [number((adabn - scores[name]).mean()) for name in (CIM, "Threshold-adaptive focal")]
+    assert "stage two and stage one lie {} and {} points below it".format(*below) in board_text
