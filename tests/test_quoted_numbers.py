@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from labkit.evaluation.bootstrap import paired_bootstrap
+from labkit.report.results import load_results
 from labkit.report.standings import recorded_board, standings
 
 ROOT = Path(__file__).parent.parent
@@ -143,6 +144,11 @@ def test_what_the_stages_show_from_toon():
         assert quoted in text, quoted
     assert {number(one) for one in scores[CIM] - stage_one} == {"0.1"} and "0.1 with every seed" in text
     assert (adabn > stage_one).sum() == (adabn > scores[CIM]).sum() == 2
+    ablation = load_results("yan2022.table3", "minicity-toon", "mini", ROOT / "results")
+    steps = {row["name"]: 100 * np.array(row["miou"]) for row in ablation["rows"]}
+    added = [number(one) for one in steps["focal + threshold"] - steps["focal"]]
+    assert f"has {spread(steps['focal'])}, and the dynamic ones add {added[0]}, {added[1]} and {added[2]}" in text
+    assert np.allclose(steps["focal + threshold"], stage_one) and np.allclose(steps["none"], scores["Source only"])
     board_text = prose("10_leaderboard", "sources-reading")
     assert f"{number((adabn - scores[CONTINUED]).mean())} points above the control" in board_text
     below = [number((adabn - scores[name]).mean()) for name in (CIM, "Threshold-adaptive focal")]
