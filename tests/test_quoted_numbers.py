@@ -151,5 +151,8 @@ def test_what_the_stages_show_from_toon():
     assert np.allclose(steps["focal + threshold"], stage_one) and np.allclose(steps["none"], scores["Source only"])
     board_text = prose("10_leaderboard", "sources-reading")
     assert f"{number((adabn - scores[CONTINUED]).mean())} points above the control" in board_text
+    blurred = scores["Jitter + blur"] - scores[CONTINUED]
+    assert f"more than half of all these gains ({number(blurred.mean(), '+')})" in board_text
+    assert all(2 * blurred.mean() > (one - scores[CONTINUED]).mean() for one in (adabn, stage_one, scores[CIM]))
     below = [number((adabn - scores[name]).mean()) for name in (CIM, "Threshold-adaptive focal")]
     assert "stage two and stage one lie {} and {} points below it".format(*below) in board_text
