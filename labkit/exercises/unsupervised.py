@@ -65,8 +65,8 @@ def check_threshold(student: Callable[[np.ndarray, float, float, float], float])
         if math.isclose(float(given), wanted, abs_tol=1e-6):
             continue
         ranked = np.sort(sure)[::-1]
-        rank = math.floor(b * math.exp(alpha - 1) ** d * count)
         place = b * math.exp(alpha - 1) ** d * count
+        rank = math.floor(place)
         rounded = {max(math.ceil(place), 1), max(round(place), 1)} - {max(rank, 1)}
         if any(math.isclose(float(given), float(ranked[one - 1]), abs_tol=1e-6) for one in rounded):
             return hint(f"Of {count} pixels the bracket is {place:.2f}, and our reading rounds down, to {rank}.")

@@ -88,7 +88,8 @@ def cost_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Note
         if whole
         else ("the further steps alone: what a translator and a labeller took before comes on top")
     )
-    hardware = record["environment"]["hardware"]
+    control = next(row for row in record["rows"] if row["name"] == CONTINUED)
+    hardware = control.get("environment", record["environment"])["hardware"]  # times of any other are left out
     note = (
         f"{record['data']}, profile {profile}. Time, median of the seeds, on {hardware}: {counted}; the common start "
         "is not counted."

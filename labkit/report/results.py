@@ -83,7 +83,7 @@ def outcome_of(
 
 def _shared(values: Sequence[Any]) -> Any:
     """The value that all are, or None."""
-    return values[0] if all(value == values[0] for value in values) else None
+    return values[0] if _same(values) else None
 
 
 def shared_environment(environments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
