@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	      python="$$candidate"; break; fi; done; fi; \
 	if [ -z "$$python" ]; then \
 	  echo "No Python 3.11 or newer found. Install one, or name it: PYTHON=/path/to/python make setup" >&2; exit 1; fi; \
-	if [ ! -x $(BIN)/python ]; then echo "Creating $(VENV) with $$python"; "$$python" -m venv $(VENV); fi
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then echo "Creating $(VENV) with $$python"; "$$python" -m venv $(VENV); fi
 	@echo "Installing the libraries (once; a few minutes, mostly download)"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,dev]' || { \
 	  echo "The installation failed; its reason stands above. It needs about 12 GB of free disk here and in the" >&2; \
@@ -43,15 +43,19 @@ $(STAMP): pyproject.toml constraints.txt
 book: setup  ## execute the notebooks that need it and build the HTML
 	@$(BIN)/python book/build.py --profile '$(PROFILE)' --pair '$(PAIR)' $(ARGS)
 
-# Fast things first. The files about the book come last, so that one summary closes the output.
+# Fast things first: the files about the book come last. Each file runs in one process, as many at once as there are
+# cores, since the unit tests compute on one thread; more than four would only fill the memory.
 BOOK_TESTS := tests/test_book_build.py tests/test_book_pages.py
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: setup  ## lint, unit tests, notebooks in smoke, the book with -W, every page in Chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q $$(find tests -name 'test_*.py' $(foreach f,$(BOOK_TESTS),! -path $(f)) | sort) $(BOOK_TESTS)
+	$(BIN)/python -m pytest -q $(IN_PARALLEL) \
+	  $$(find tests -name 'test_*.py' $(foreach f,$(BOOK_TESTS),! -path $(f)) | sort) $(BOOK_TESTS)
 
+# A notebook runs in its own folder; data and the trainings of the book lie in the project's.
 lab: setup  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	@LABKIT_DATA="$${LABKIT_DATA:-$(CURDIR)/data}" LABKIT_RUNS="$${LABKIT_RUNS:-$(CURDIR)/build/runs}" $(BIN)/jupyter lab notebooks
 
 bench: setup  ## run every benchmark
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done

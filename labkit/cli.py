@@ -454,7 +454,7 @@ def sweep(names, pair, profile, seeds, rows, folder, dry_run, assignments, jobs,
     if dry_run:
         planned = [report.plan_sweep(name, pairs[name], profile, numbers, rows, how) for name in pairs]
         return _one_or_all(planned), "\n\n".join(map(report.plan_text, planned)), 0
-    report.check_sweeps(pairs, profile, rows=rows, how=how, runs=runs, device=device)
+    report.check_sweeps(pairs, profile, numbers, rows=rows, how=how, pictures=folder, runs=runs, device=device)
     if jobs > 1:
         report.train_ahead(pairs, profile, numbers, jobs=jobs, rows=rows, how=how, runs=runs, device=device)
     outcomes, texts = [], []

@@ -26,7 +26,7 @@ from labkit.lab import Lab
 from labkit.methods.registry import METHODS
 from labkit.models.registry import MODELS
 from labkit.papers import PAPERS
-from labkit.profiles import PAIRS, PROFILES
+from labkit.profiles import PAIRS, PROFILES, profile_named
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -88,7 +88,7 @@ def test_the_documents_show_commands_of_both_kinds():
 @pytest.mark.parametrize("arguments", LABKIT, ids=title)
 def test_labkit_command_exists(arguments):
     given = parsed(arguments).params
-    assert given.get("profile", "mini") in PROFILES
+    profile_named(given.get("profile", "mini"))  # raises for an unknown one
     assert given.get("method", "oracle") in METHODS
     assert given.get("model", "bisenet") in MODELS
 

@@ -206,8 +206,9 @@ def test_mean_and_spread_over_seeds_in_the_published_unit(tmp_path):
     assert only["state"] == "recorded" and only["data"] == "GTA5 → Cityscapes"
 
 
-def test_a_smoke_run_on_the_papers_data_runs_nothing(tmp_path):
-    same = {"profile": "smoke", "size": [48, 96], "steps": 8}
+@pytest.mark.parametrize("profile", ["smoke", "smoke-20"])
+def test_a_smoke_run_on_the_papers_data_runs_nothing(tmp_path, profile):
+    same = {"profile": profile, "size": [48, 96], "steps": 8}
     folder = recorded(tmp_path, outcome("baitan2025.table2", "source only", "gta5-cityscapes", [0.01], **same))
     states = [row["state"] for row in of(ledger("baitan2025", folder), "A4", "table2", "source only").rows()]
     assert states == ["not run", "recorded"]
@@ -319,10 +320,38 @@ def test_rows_that_begin_with_another_training_of_their_start_are_named(tmp_path
     said = provenance(json.loads(path.read_text(encoding="utf-8")))
     assert "begun with 2 trainings of Source only, recorded at different times: MMD, Shannon | Fourier" in said
 
+    with_labeller = of_board("Threshold-adaptive focal + CIM", ["sha256:a", "sha256:c"])
+    with_labeller["rows"][0]["before"] = [{"name": "Threshold-adaptive focal", "weights": ["sha256:d", "sha256:e"]}]
+    record(with_labeller, tmp_path)
+    assert "trainings of Threshold-adaptive focal" not in provenance(json.loads(path.read_text(encoding="utf-8")))
+    another = of_board("MMD + focal + CIM", ["sha256:a", "sha256:c"])
+    another["rows"][0]["before"] = [{"name": "Threshold-adaptive focal", "weights": ["sha256:d", "sha256:f"]}]
+    record(another, tmp_path)
+    said = provenance(json.loads(path.read_text(encoding="utf-8")))
+    assert (
+        "2 trainings of Threshold-adaptive focal, recorded at different times: Threshold-adaptive focal + CIM |" in said
+    )
+
     other = tmp_path / "other"  # a record of before, which does not say what its rows begin with
     path = record(of_board("MMD", None), other)
     record(of_board("Shannon", ["sha256:a", "sha256:b"]), other)
     assert "MMD | Shannon" in provenance(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_batches_in_parts_are_named():
+    whole = outcome("baitan2025.table2", "source only", "minicity", [0.2, 0.3])
+    assert "in 2 parts" not in provenance(whole)
+    whole["rows"][0]["settings"] = {"accumulate": 2}
+    assert "source only: batches in 2 parts" in provenance(whole)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"sweep": "baitan2025.table2", "rows": []}'])
+def test_a_record_that_is_none_is_named_and_stays(tmp_path, content):
+    path = tmp_path / "baitan2025.table2.minicity.mini.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(LabError, match=r"table2\.minicity\.mini\.json: .*record"):
+        record(outcome("baitan2025.table2", "source only", "minicity", [0.2, 0.3], profile="mini"), tmp_path)
+    assert path.read_text(encoding="utf-8") == content
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ import pytest
 import torch
 from torch import nn
 
+from labkit.data.perturbation import Perturbation
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.methods.supervised import SourceOnly
+from labkit.methods.unsupervised_focal import Neutral
 from labkit.models.output import SegmentationOutput
 from labkit.settings import setting
 from labkit.training.devices import make_fabric
@@ -257,6 +259,12 @@ def out_of_range():
     return Own(weight=-1)
 
 
+def changed_beside_its_settings():
+    method = Neutral()
+    method.perturbation = Perturbation(rotation=0)
+    return method
+
+
 def with_initialiser():
     class Own(SourceOnly):
         def __init__(self):
@@ -274,6 +282,7 @@ def with_initialiser():
         (lambda: of_streams("source"), "has to be a tuple"),
         (lambda: of_streams(("source", "traget")), "unknown stream of method"),
         (out_of_range, "is outside its range"),
+        (changed_beside_its_settings, "is not its class's and no setting"),
         (with_initialiser, "declare hyperparameters as fields of a @dataclass"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from labkit.lab import Lab
 from labkit.labels import colorize
 from labkit.profiles import PAIRS, PROFILES
 from labkit.report import sweeps
-from labkit.report.counts import load_counts
+from labkit.report.counts import counts_file, load_counts
+from labkit.report.recording import picture_file, pictures_folder
 from labkit.report.results import data_title, load_results
 from labkit.report.sweep_tables import Row, Sweep
 from labkit.report.sweeps import SWEEPS
@@ -257,6 +259,15 @@ def test_data_that_are_not_there_stop_the_sweep_before_it_begins(monkeypatch, tm
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_target_without_labels_stops_the_sweep_before_it_begins(monkeypatch, tmp_path):
+    name = of_rows(monkeypatch, HERE)
+    experiment_of = sweeps.experiment_of
+    monkeypatch.setattr(sweeps, "experiment_of", lambda row, lab, **more: replace(experiment_of(row, lab), report=None))
+    with pytest.raises(LabError, match="minicity-real has no labels in its split test"):
+        report.sweep(name, "minicity", "smoke", [0], runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_row_lists_the_known():
     with pytest.raises(UnknownNameError, match="known: BiSeNet, DeepLabV2"):
         report.sweep("baitan2025.table1", "minicity", "smoke", [0], rows=["bisenet"])
@@ -372,7 +383,7 @@ def test_recorded_predictions_are_small_label_maps(monkeypatch, tmp_path):
     samples = {sample.name: sample for sample in lab.target()}
     (run,) = lab.store.all()
     for picture, file in shown.items():
-        assert file.startswith(f"{name}.minicity.smoke/02-")
+        assert file.startswith(f"{name}.minicity.smoke/there-")
         stored = Image.open(tmp_path / "out" / file)
         assert stored.mode == "P" and (tmp_path / "out" / file).stat().st_size < 20_000
         (expected,) = lab.predict(run, [samples[picture]])
@@ -394,6 +405,40 @@ def test_a_board_recorded_in_parts_has_the_counts_of_all_its_rows(monkeypatch, t
     assert {name: len(of) for name, of in counts.items()} == {"here": 1, "there": 1}
     assert len({name for row in found["rows"] for name in row["pictures"].values()}) == 6
     assert all((folder / name).is_file() for row in found["rows"] for name in row["pictures"].values())
+
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr(sweeps, "train_with_start", lambda *_: pytest.fail("it was trained before it was refused"))
+    refused = CliRunner().invoke(cli.main, [*asked[:-4], "--seeds", "1", "--row", "here", "--record", str(folder)])
+    assert refused.exit_code == 2 and "Their seeds: 0; of the new ones: 1" in refused.output
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    monkeypatch.undo()
+
+    monkeypatch.setitem(SWEEPS, "baitan2025.table99", Sweep("gta5-cityscapes", (HERE, THERE), by_picture=True))
+    (folder / "baitan2025.table99.minicity.smoke" / "counts.npz").write_bytes(b"damaged")
+    result = CliRunner().invoke(cli.main, [*asked, "--row", "here", "--record", str(folder)])
+    assert (
+        result.exit_code == 2 and "counts.npz: damaged" in result.output and "record the sweep again" in result.output
+    )
+    again = CliRunner().invoke(cli.main, [*asked, "--record", str(folder)])
+    assert again.exit_code == 0, again.output
+    assert set(load_counts(load_results("baitan2025.table99", "minicity", "smoke", folder), folder)) == {
+        "here",
+        "there",
+    }
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_no_two_rows_write_the_same_picture(name):
+    files = [picture_file(row.name, 1) for row in SWEEPS[name].rows]
+    assert len(set(files)) == len(files) and all(re.fullmatch(r"[a-z0-9.=-]+-1\.png", file) for file in files)
+
+
+def test_records_of_other_data_have_pictures_and_counts_of_their_own():
+    own = {"sweep": "baitan2025.table2", "pair": "gta5-cityscapes", "profile": "smoke", "data": "GTA5 → Cityscapes"}
+    drawn = own | {"data": "MiniCity game (GTA5 format) → MiniCity real (Cityscapes format)"}
+    places = [pictures_folder(one, Path("results")) for one in (own, drawn)]
+    assert places[0] == Path("results/baitan2025.table2.gta5-cityscapes.smoke") != places[1]
+    assert [counts_file(one, Path("results")).parent for one in (own, drawn)] == places
 
 
 def test_table1_on_folders_in_the_papers_formats(tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ class UnsupervisedFocal(Neutral):
     """The threshold-adaptive unsupervised focal loss: eq. (5) with I_t by a threshold α for each class, eqs. (8), (9).
 
     α follows every target picture in turn, before its own I_t is taken: also the micro-batches of one step. Of several
-    devices each has its own α.
+    devices each has its own α; a resumed training goes on with the first one's on all.
 
     Attributes:
         lambda_u: λ_u; 0.05 is the best of Fig. 7.

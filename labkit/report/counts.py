@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from labkit.errors import LabError
 from labkit.evaluation.picture_counts import PictureCounts
 from labkit.files import write_atomically
+from labkit.report.recording import pictures_folder
 from labkit.report.results import RESULTS
 
 COUNTS = "counts.npz"
@@ -23,7 +25,7 @@ TOLERANCE = 5e-4
 
 def counts_file(record: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     """Where the counts of a recorded sweep lie: beside its pictures."""
-    return folder / f"{record['sweep']}.{record['pair']}.{record['profile']}" / COUNTS
+    return pictures_folder(record, folder) / COUNTS
 
 
 def write_counts(
@@ -70,7 +72,7 @@ def load_counts(record: Mapping[str, Any], folder: Path = RESULTS) -> dict[str, 
             for number, row in enumerate(record["rows"], 1):
                 both = (arrays[f"{number:02}/{name}"].astype(np.int64) for name in ("intersection", "union"))
                 counts[row["name"]] = [PictureCounts(*of, evaluation) for of in zip(*both, strict=True)]
-    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise LabError(f"{path}: damaged, or not of this record ({error}); record the sweep again") from error
     return {row["name"]: _checked(counts[row["name"]], row, record, path) for row in record["rows"]}
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from labkit.evaluation.bootstrap import RESAMPLES, paired_bootstrap
 from labkit.report.counts import load_counts
-from labkit.report.ledger import scores_of
-from labkit.report.results import RESULTS, all_results, recorded_seeds, rows_of
+from labkit.report.results import RESULTS, all_results, mean_of_known, rows_of, scores_of
 from labkit.report.spread import spread_text
 from labkit.report.standings import (
     BOARD,
@@ -20,6 +19,7 @@ from labkit.report.standings import (
     board_origin,
     board_title,
     interval_text,
+    no_board,
     recorded_board,
     standings,
 )
@@ -44,11 +44,20 @@ COMBINATIONS = {
 
 
 _GAIN = f"gain: points over “{CONTINUED}”, each seed against the same seed's"
-_DRAWN = (
-    f"Middle 95 %: of {RESAMPLES:,} resamples that draw pictures and seeds with replacement, the same for all rows; of "
-    "three seeds that is no 95 % of certainty, see The idea"
-)
 _NO_COUNTS = "The counts of single pictures have not been recorded, so nothing is resampled here"
+
+
+def _drawn(record: Mapping[str, Any]) -> str:
+    """What the intervals of a board are, in words."""
+    count = len(record["seeds"])
+    what = "pictures and seeds" if count > 1 else "pictures"
+    certain = (
+        f"of {count} seeds that is no 95 % of certainty" if count > 1 else "what another seed gives they do not say"
+    )
+    return (
+        f"Middle 95 %: of {RESAMPLES:,} resamples that draw {what} with replacement, the same for all rows; {certain}, "
+        "see The idea"
+    )
 
 
 def boards_table(folder: Path = RESULTS) -> Noted | Words:
@@ -84,7 +93,7 @@ def leaderboard_table(pair: str, profile: str = "mini", measure: str = "last", f
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, counts = board
     rows = {}
     for one in standings(record, counts, measure):
@@ -99,7 +108,7 @@ def leaderboard_table(pair: str, profile: str = "mini", measure: str = "last", f
                 "first in": "–" if one.places is None else f"{100 * one.places[0]:.0f} %",
             }
     table = pandas.DataFrame.from_dict(rows, orient="index").rename_axis(record["data"])
-    drawn = f"{_DRAWN}. First in: how many of these have the row on top" if counts else _NO_COUNTS
+    drawn = f"{_drawn(record)}. First in: how many of these have the row on top" if counts else _NO_COUNTS
     classes = scores_of(measure, record["rows"][0], record["report"]["evaluation"])[1]
     note = f"Mean over {classes} classes after the last step; {_GAIN}. {drawn}. {board_origin(record)}"
     return Noted(table, note)
@@ -111,7 +120,7 @@ def leaderboard_figure(pair: str, profile: str = "mini", folder: Path = RESULTS)
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, counts = board
     gains = {one.name: _gain(one) for one in standings(record, counts) if one.name != CONTINUED}
     return plots.gain_intervals(
@@ -133,7 +142,7 @@ def places_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, counts = board
     if not counts:
         return Words(f"{_NO_COUNTS} ({record['data']}).")
@@ -148,11 +157,11 @@ def classes_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, _ = board
     rows = {row["name"]: row for row in record["rows"]}
     names, classes = [one.name for one in standings(record, {})], list(record["rows"][0]["iou"])
-    iou = [[np.array(rows[name]["iou"][c], dtype=float).mean() for c in classes] for name in names]
+    iou = [[mean_of_known(rows[name]["iou"][c]) for c in classes] for name in names]
     return plots.class_gains(np.array(iou), names, classes, baseline=CONTINUED, title=board_title(record))
 
 
@@ -192,7 +201,7 @@ def sources_table(profile: str = "mini", folder: Path = RESULTS) -> Noted | Word
 
     boards = _sources(profile, folder)
     if not boards:
-        return recorded_seeds(BOARD, next(iter(SOURCES)), profile, folder)
+        return no_board(next(iter(SOURCES)), profile, folder)
     columns = {}
     for title, (record, counts) in boards.items():
         found = standings(record, counts, "last16")
@@ -214,7 +223,7 @@ def sources_figure(profile: str = "mini", folder: Path = RESULTS):
 
     boards = _sources(profile, folder)
     if not boards:
-        return recorded_seeds(BOARD, next(iter(SOURCES)), profile, folder)
+        return no_board(next(iter(SOURCES)), profile, folder)
     panels = {
         f"from {title}": {
             one.name: _gain(one, noted=False) for one in standings(record, counts, "last16") if one.name != CONTINUED
@@ -231,11 +240,7 @@ def _sources(profile: str, folder: Path) -> dict[str, tuple]:
 
 
 def _absent(boards: Mapping[str, Any], profile: str, folder: Path) -> list[str]:
-    return [
-        str(recorded_seeds(BOARD, pair, profile, folder)).rstrip(".")
-        for pair, title in SOURCES.items()
-        if title not in boards
-    ]
+    return [str(no_board(pair, profile, folder)).rstrip(".") for pair, title in SOURCES.items() if title not in boards]
 
 
 def _correlation(boards: Mapping[str, tuple]) -> float:
@@ -259,7 +264,7 @@ def ladder_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> No
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, counts = board
     scores = {row["name"]: np.array(row["miou"]) for row in record["rows"]}
     rows = {}
@@ -272,7 +277,7 @@ def ladder_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> No
     if not rows:
         return Words(f"The rows of this table have not been recorded on {record['data']}.")
     table = pandas.DataFrame.from_dict(rows, orient="index").rename_axis(["from", "to"])
-    return Noted(table, f"{record['data']}, profile {profile}. {_DRAWN if counts else _NO_COUNTS}.")
+    return Noted(table, f"{record['data']}, profile {profile}. {_drawn(record) if counts else _NO_COUNTS}.")
 
 
 def combinations_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Noted | Words:
@@ -281,7 +286,7 @@ def combinations_table(pair: str, profile: str = "mini", folder: Path = RESULTS)
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, counts = board
     found = {one.name: one for one in standings(record, counts)}
     rows = {}
@@ -302,5 +307,5 @@ def combinations_table(pair: str, profile: str = "mini", folder: Path = RESULTS)
     if not rows:
         return Words(f"No combination of this table has been recorded with its parts on {record['data']}.")
     table = pandas.DataFrame.from_dict(rows, orient="index")
-    drawn = f"{_DRAWN}, of what is beyond the sum" if counts else _NO_COUNTS
+    drawn = f"{_drawn(record)}, of what is beyond the sum" if counts else _NO_COUNTS
     return Noted(table, f"{record['data']}, profile {profile}; {_GAIN}. {drawn}.")

@@ -8,32 +8,41 @@ from typing import Any
 
 import numpy as np
 
+from labkit.errors import UnknownNameError
 from labkit.evaluation.pareto import pareto_front
-from labkit.report.results import RESULTS, recorded_seeds
+from labkit.report.results import RESULTS
 from labkit.report.spread import deviation, spread_text
-from labkit.report.standings import BOARD, CONTINUED, START, board_title, recorded_board, standings
+from labkit.report.standings import BOARD, CONTINUED, START, board_title, no_board, recorded_board, standings
+from labkit.report.sweep_tables import SWEEPS
 from labkit.report.tables import Noted, Words
 
 
 def training_costs(record: Mapping[str, Any]) -> dict[str, float]:
     """The median time of each row's further steps, as a multiple of that of :data:`CONTINUED`.
 
-    NaN where the time was not recorded, or on other hardware than that row's. The time of trainings that a row alone
-    begins with, a translator's or a labeller's, counts where the record has it (``seconds_before``, one a seed); the
-    common start does not. The median, because one training that had to share its machine would double a mean.
+    NaN where a time was not recorded, or not together with that row's: other hardware, or other work beside it, makes
+    another time. The time of trainings that a row alone begins with, a translator's or a labeller's, counts
+    (``seconds_before``, one a seed); the common start does not. The median, because one training that had to share its
+    machine would double a mean.
+
+    Raises:
+        UnknownNameError: the record lacks the row that all are compared with.
     """
+    alone = {row.name for row in SWEEPS[BOARD].rows if not (row.translator or row.given)}
 
     def seconds(row: Mapping[str, Any]) -> float:
-        own = np.array(row["seconds"], dtype=float)
-        return float(np.median(own + np.array(row.get("seconds_before") or 0, dtype=float)))
+        before = row.get("seconds_before", 0 if row["name"] in alone else np.nan)
+        return float(np.median(np.array(row["seconds"], dtype=float) + np.array(before, dtype=float)))
 
-    def hardware(row: Mapping[str, Any]) -> Any:
-        return row.get("environment", record["environment"]).get("hardware")
+    def recording(row: Mapping[str, Any]) -> Any:
+        return row.get("environment", record["environment"])
 
     rows = {row["name"]: row for row in record["rows"] if row["name"] != START}
+    if CONTINUED not in rows:
+        raise UnknownNameError(f"recorded row of {record['sweep']}", CONTINUED, rows)
     control = rows[CONTINUED]
     return {
-        name: seconds(row) / seconds(control) if hardware(row) == hardware(control) else float("nan")
+        name: seconds(row) / seconds(control) if recording(row) == recording(control) else float("nan")
         for name, row in rows.items()
     }
 
@@ -44,7 +53,7 @@ def cost_figure(pair: str, profile: str = "mini", folder: Path = RESULTS):
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, _ = board
     costs = training_costs(record)
     ranked = [one for one in standings(record, {}) if one.place and not np.isnan(costs[one.name])]
@@ -67,7 +76,7 @@ def cost_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Note
 
     board = recorded_board(pair, profile, folder)
     if board is None:
-        return recorded_seeds(BOARD, pair, profile, folder)
+        return no_board(pair, profile, folder)
     record, _ = board
     costs = training_costs(record)
     ranked = {one.name: one for one in standings(record, {}) if one.place and not np.isnan(costs[one.name])}
@@ -82,16 +91,16 @@ def cost_table(pair: str, profile: str = "mini", folder: Path = RESULTS) -> Note
     }
     if not rows:
         return Words(f"The times of the trainings have not been recorded on {record['data']}.")
-    whole = any(row.get("seconds_before") for row in record["rows"])
-    counted = (
-        "with the trainings that a row begins with"
-        if whole
-        else ("the further steps alone: what a translator and a labeller took before comes on top")
-    )
     control = next(row for row in record["rows"] if row["name"] == CONTINUED)
-    hardware = control.get("environment", record["environment"])["hardware"]  # times of any other are left out
+    hardware = control.get("environment", record["environment"])["hardware"]
     note = (
-        f"{record['data']}, profile {profile}. Time, median of the seeds, on {hardware}: {counted}; the common start "
-        "is not counted."
+        f"{record['data']}, profile {profile}. Time, median of the seeds, on {hardware}, with the trainings that a row "
+        f"begins with; the common start is not counted.{_left_out(costs)}"
     )
     return Noted(pandas.DataFrame.from_dict(rows, orient="index").rename_axis("Pareto front"), note)
+
+
+def _left_out(costs: Mapping[str, float]) -> str:
+    """Which rows have no time, in a sentence; empty for none."""
+    names = [name for name, cost in costs.items() if np.isnan(cost)]
+    return f" Without a time that was taken together with that of “{CONTINUED}”: {', '.join(names)}." if names else ""

@@ -16,12 +16,20 @@ from typing import Any
 import numpy as np
 
 from labkit.lab import Lab
-from labkit.labels import CLASS_NAMES, EVALUATIONS
 from labkit.papers.experiments import Experiment, Number, experiments
 from labkit.profiles import PAIRS
 from labkit.report.local_runs import data_asked, local_results
 from labkit.report.reproduce import reproduction
-from labkit.report.results import RESULTS, all_results, data_title, rows_of, source_title, training_text
+from labkit.report.results import (
+    RESULTS,
+    all_results,
+    data_title,
+    mean_of_known,
+    rows_of,
+    scores_of,
+    source_title,
+    training_text,
+)
 from labkit.report.speed import card_speed, origin
 from labkit.report.sweeps import SWEEPS, Row, missing
 from labkit.training.method import SOURCE
@@ -144,7 +152,9 @@ class Entry:
         return tuple(
             one
             for one in self.ours
-            if one.outcome and one.profile != SMOKE and one.data == _own_data(self.number, one.profile)
+            if one.outcome
+            and one.profile.partition("-")[0] != SMOKE
+            and one.data == _own_data(self.number, one.profile)
         )
 
     @property
@@ -322,28 +332,9 @@ def _measured(number: Number, state: str, outcome: dict, row: dict) -> Ours | No
         seeds=tuple(outcome["seeds"]),
         selection=_SELECTION.get(number.measure, "after the last step"),
         classes=classes,
-        iou={} if on_source else {name: scale * _mean(of_seeds) for name, of_seeds in row["iou"].items()},
+        iou={} if on_source else {name: scale * mean_of_known(of_seeds) for name, of_seeds in row["iou"].items()},
         outcome={**outcome, "steps": row["steps"], "size": row["size"], "rows": [row]},
     )
-
-
-def scores_of(measure: str, row: dict, evaluation: str) -> tuple[list[float | None], int]:
-    """The scores, one a seed, in 0–1, and over how many classes they are the mean."""
-    if measure == "source":
-        return row["source"]["miou"], row["source"]["classes"]
-    over = {"last16": "miou16", "last13": "miou13"}.get(measure, evaluation)
-    if (measure, evaluation) == ("last13", "miou11"):
-        return [None], 0
-    if evaluation == "miou11" or over == evaluation:  # CamVid's classes are merged ones: it has the one mean
-        return row["miou_best" if measure == "best" else "miou"], len(EVALUATIONS[evaluation].train_ids)
-    names = [CLASS_NAMES[i] for i in EVALUATIONS[over].train_ids]
-    seeds = range(len(row["miou"]))
-    return [_mean([row["iou"][name][seed] for name in names]) for seed in seeds], len(names)
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
 
 
 def _cost(number: Number) -> Ours:

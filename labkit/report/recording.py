@@ -10,7 +10,7 @@ from typing import Any
 from labkit.errors import LabError
 from labkit.files import read_json, write_json
 from labkit.profiles import divided, pair_named, profile_named
-from labkit.report.results import pair_title, rows_of, shared_environment
+from labkit.report.results import complete_record, pair_title, rows_of, shared_environment
 from labkit.report.sweep_tables import SWEEPS, Row
 
 _ALIKE = ("sweep", "pair", "data", "profile", "report", "selection")
@@ -43,17 +43,7 @@ def joined(outcome: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         LabError: a row that was recorded before has other seeds or was scored on other pictures, or a seed is missing
             in the new rows.
     """
-    path = record_file(outcome, folder)
-    before = read_json(path) if path.is_file() else {"rows": (), "seeds": outcome["seeds"]}
-    new = {row["name"] for row in outcome["rows"]}
-    kept = [row for row in rows_of(before) if row["name"] not in new] if before["rows"] else []
-    if kept:
-        _check_alike(before, outcome, path, [row["name"] for row in kept])
-    elif lost := [str(seed) for seed in before["seeds"] if seed not in outcome["seeds"]]:
-        raise LabError(
-            f"{path} has recorded seeds that are not among the new ones: {', '.join(lost)}. Record with all of them "
-            "(finished trainings are found), or into another folder"
-        )
+    before, kept = kept_before(outcome, folder)
     if not kept:
         return dict(outcome)
     table = {row.name: row for row in SWEEPS[outcome["sweep"]].rows}
@@ -67,6 +57,30 @@ def joined(outcome: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "rows": rows,
         "environment": shared_environment([before["environment"], outcome["environment"]]),
     }
+
+
+def kept_before(outcome: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What was recorded in the folder before, empty if nothing was, and those of its rows that the outcome lacks.
+
+    It takes from the outcome what is known before anything is trained: :data:`_ALIKE`, ``seeds``, and its rows' names.
+
+    Raises:
+        LabError: as :func:`joined`.
+    """
+    path = record_file(outcome, folder)
+    if not path.is_file():
+        return {}, []
+    before = complete_record(read_json(path), path)
+    new = {row["name"] for row in outcome["rows"]}
+    kept = [row for row in rows_of(before) if row["name"] not in new]
+    if kept:
+        _check_alike(before, outcome, path, [row["name"] for row in kept])
+    elif lost := [str(seed) for seed in before["seeds"] if seed not in outcome["seeds"]]:
+        raise LabError(
+            f"{path} has recorded seeds that are not among the new ones: {', '.join(lost)}. Record with all of them "
+            "(finished trainings are found), or into another folder"
+        )
+    return before, kept
 
 
 def _with_start(row: Mapping[str, Any], table: Mapping[str, Row]) -> dict[str, Any]:
@@ -101,3 +115,13 @@ def record_file(outcome: Mapping[str, Any], folder: Path) -> Path:
     if outcome["data"] != pair_title(pair):
         name = f"{name}.{re.sub(r'[^a-z0-9]+', '-', outcome['data'].lower()).strip('-')}"
     return folder / f"{name}.json"
+
+
+def pictures_folder(outcome: Mapping[str, Any], folder: Path) -> Path:
+    """Where what belongs to a record but does not fit into it lies: pictures, and counts of pictures."""
+    return record_file(outcome, folder).with_suffix("")
+
+
+def picture_file(row: str, number: int) -> str:
+    """The name of a row's predicted picture, counted from 1: the row's name without what a file's may not have."""
+    return f"{re.sub(r'[^a-z0-9.=]+', '-', row.lower()).strip('-')}-{number}.png"

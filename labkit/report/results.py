@@ -12,6 +12,7 @@ import labkit
 from labkit.data.formats import NAMED
 from labkit.errors import LabError
 from labkit.files import read_json
+from labkit.labels import CLASS_NAMES, EVALUATIONS
 from labkit.profiles import Pair, pair_named
 from labkit.report.spread import percent_text
 from labkit.report.tables import Noted, Words
@@ -26,7 +27,9 @@ _HOME = Path(labkit.__file__).parent
 RESULTS = _HOME / "recorded" if (_HOME / "recorded").is_dir() else _HOME.parent / "results"
 """The recorded results: those that the wheel carries, in a checkout the folder ``results``."""
 
-_NEEDED = {"pair", "data", "profile", "size", "steps", "seeds", "report", "rows", "environment"}
+_NEEDED = {"pair", "data", "profile", "size", "steps", "seeds", "report", "selection", "rows", "environment"}
+
+SELECTION = "last checkpoint; best is selected on target validation labels"
 
 
 def measured_row(title: str, runs: Sequence[Run]) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def outcome_of(
             "images": first.scores.images,
             "evaluation": first.scores.evaluation,
         },
-        "selection": "last checkpoint; best is selected on target validation labels",
+        "selection": SELECTION,
         "rows": list(rows),
         "environment": shared_environment(environments),
     }
@@ -122,12 +125,17 @@ def all_results(folder: Path = RESULTS) -> list[dict[str, Any]]:
         outcome = read_json(path)
         if not isinstance(outcome, dict) or "sweep" not in outcome:
             continue
-        if absent := sorted(_NEEDED - set(outcome)):
-            raise LabError(
-                f"{path}: a recorded sweep without {', '.join(absent)}; record it again (labkit sweep --record)"
-            )
-        found.append(outcome)
+        found.append(complete_record(outcome, path))
     return found
+
+
+def complete_record(outcome: Any, path: Path) -> dict[str, Any]:
+    """The recorded sweep that was read from a file, if it has all that one has; else a LabError that names the file."""
+    if not isinstance(outcome, dict):
+        raise LabError(f"{path}: no recorded sweep; move it away and record the sweep again (labkit sweep --record)")
+    if absent := sorted(_NEEDED - set(outcome)):
+        raise LabError(f"{path}: a recorded sweep without {', '.join(absent)}; record it again (labkit sweep --record)")
+    return outcome
 
 
 def data_name(dataset: str) -> str:
@@ -168,6 +176,26 @@ def rows_of(outcome: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**whole, **(of_target if row.get("method") == "oracle" else {}), **row} for row in outcome["rows"]]
 
 
+def scores_of(measure: str, row: Mapping[str, Any], evaluation: str) -> tuple[list[float | None], int]:
+    """The scores, one a seed, in 0–1, and over how many classes they are the mean."""
+    if measure == "source":
+        return row["source"]["miou"], row["source"]["classes"]
+    over = {"last16": "miou16", "last13": "miou13"}.get(measure, evaluation)
+    if (measure, evaluation) == ("last13", "miou11"):
+        return [None], 0
+    if evaluation == "miou11" or over == evaluation:  # CamVid's classes are merged ones: it has the one mean
+        return row["miou_best" if measure == "best" else "miou"], len(EVALUATIONS[evaluation].train_ids)
+    names = [CLASS_NAMES[i] for i in EVALUATIONS[over].train_ids]
+    seeds = range(len(row["miou"]))
+    return [mean_of_known([row["iou"][name][seed] for name in names]) for seed in seeds], len(names)
+
+
+def mean_of_known(values: Iterable[float | None]) -> float:
+    """The mean of the values that are there: a class that neither truth nor prediction has, has none. NaN of none."""
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 def seeds_table(outcome: dict[str, Any]) -> pandas.DataFrame:
     """Mean ± standard deviation over seeds (sample deviation, n − 1), in percent, one row an experiment."""
     import pandas
@@ -197,20 +225,26 @@ def training_text(outcome: dict[str, Any]) -> str:
         f"profile {outcome['profile']}, {_lengths(rows_of(outcome))}, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}; "
         f"scored on {report['images']} pictures of {report['data']} {report['split']}; "
-        f"{env['hardware']} ({env['precision']}), commit {env['commit']}, {env['date']}{_starts(outcome['rows'])}"
+        f"{env['hardware']} ({env['precision']}), commit {env['commit']}, {env['date']}"
+        f"{_accumulated(outcome['rows'])}{_begun(outcome['rows'])}"
     )
 
 
-def _starts(rows: Iterable[dict[str, Any]]) -> str:
-    """Which rows begin with another training of the same start, of the same seeds; empty where none does.
+def _accumulated(rows: Iterable[dict[str, Any]]) -> str:
+    """Which rows saw their batches in parts, over which batch norm and masks took their means; empty for none."""
+    parts = {row["name"]: row.get("settings", {}).get("accumulate", 1) for row in rows}
+    return "".join(f"; {name}: batches in {count} parts" for name, count in parts.items() if count != 1)
 
-    Rows that were recorded at different times may: a start is trained anew where its run is not at hand.
+
+def _begun(rows: Iterable[dict[str, Any]]) -> str:
+    """Which rows begin with another training of the same start, translator or labeller, of the same seeds.
+
+    Rows that were recorded at different times may: a training is made anew where its run is not at hand.
     """
     found: dict[str, dict[Any, list[str]]] = {}
     for row in rows:
-        if "start" in row:
-            weights = tuple(row["start"]["weights"])
-            found.setdefault(row["start"]["name"], {}).setdefault(weights, []).append(row["name"])
+        for other in ([row["start"]] if "start" in row else []) + row.get("before", []):
+            found.setdefault(other["name"], {}).setdefault(tuple(other["weights"]), []).append(row["name"])
     several = {name: list(of.values()) for name, of in found.items() if len(of) > 1}
     return "".join(
         f"; begun with {len(groups)} trainings of {name}, recorded at different times: "

@@ -15,10 +15,11 @@ import numpy as np
 from labkit.errors import UnknownNameError
 from labkit.evaluation.bootstrap import Difference, paired_bootstrap
 from labkit.evaluation.picture_counts import PictureCounts
+from labkit.profiles import pair_named
 from labkit.report.counts import load_counts
 from labkit.report.curves import about
-from labkit.report.ledger import scores_of
-from labkit.report.results import load_results, provenance
+from labkit.report.results import load_results, provenance, scores_of
+from labkit.report.tables import Words
 
 BOARD = "yan2022.leaderboard"
 START, CONTINUED, ORACLE = "Source only", "Source only, continued", "Oracle"
@@ -105,9 +106,22 @@ def place_shares(resampled: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def recorded_board(pair: str, profile: str, folder: Path) -> Board | None:
-    """The recorded sweep with the counts of its pictures (none where it has none); None if not recorded."""
+    """The recorded sweep with the counts of its pictures (none where it has none).
+
+    None if it has not been recorded, or not the row that all are compared with; :func:`no_board` says which.
+    """
     record = load_results(BOARD, pair, profile, folder)
-    return record and (record, load_counts(record, folder))
+    if record is None or CONTINUED not in {row["name"] for row in record["rows"]}:
+        return None
+    return record, load_counts(record, folder)
+
+
+def no_board(pair: str, profile: str, folder: Path) -> Words:
+    """Why there is no board, in a sentence, where :func:`recorded_board` has none."""
+    where = f"on {pair_named(pair).title} with the profile {profile}"
+    if load_results(BOARD, pair, profile, folder) is None:
+        return Words(f"{BOARD} has not been recorded {where}.")
+    return Words(f"{BOARD} has been recorded {where} without the row {CONTINUED!r}, with which all are compared.")
 
 
 def board_title(record: Mapping[str, Any]) -> str:

@@ -19,7 +19,8 @@ from labkit.data.export import encode_png
 from labkit.data.memory import InMemory
 from labkit.data.selection import evenly
 from labkit.errors import LabError, UnknownNameError
-from labkit.files import read_json, write_atomically
+from labkit.evaluation.picture_counts import PictureCounts
+from labkit.files import write_atomically
 from labkit.lab import Inputs, Lab
 from labkit.labels import EVALUATIONS, PALETTE
 from labkit.methods.registry import METHODS, create_method, method_class
@@ -29,12 +30,12 @@ from labkit.profiles import PAPER
 from labkit.progress import callback
 from labkit.report.counts import load_counts, write_counts
 from labkit.report.curves import curves_of
-from labkit.report.recording import joined, record_file
-from labkit.report.results import measured_row, outcome_of
+from labkit.report.recording import joined, kept_before, picture_file, pictures_folder
+from labkit.report.results import SELECTION, measured_row, outcome_of
 from labkit.report.side_by_side import check_jobs, side_by_side
 from labkit.report.sweep_tables import SWEEPS, Row, Sweep
 from labkit.report.sweep_tables.rows import SMALL
-from labkit.training.experiment import Experiment
+from labkit.training.experiment import Experiment, weights_digest
 from labkit.training.method import SOURCE
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run
@@ -273,12 +274,14 @@ def sweep(
 
     Raises:
         UnknownNameError: no such sweep, row, pair, profile or setting.
-        LabError: a row needs something that is not there yet, or data are not there. Nothing has been trained then.
+        LabError: a row needs something that is not there yet, data or the target's labels are not there, or what was
+            recorded in ``pictures`` before cannot be joined by these rows. Nothing has been trained then.
     """
     lab = _lab(name, pair, profile, **lab_options)
     chosen, opened = _opened(name, lab, rows, how)
-    places = {row.name: place for place, row in enumerate(SWEEPS[name].rows, 1)}
-    outcomes, trained, counts = [], [], {}
+    if pictures is not None:
+        kept_before(_foreseen(name, lab, profile, seeds, chosen, opened), pictures)
+    outcomes, trained, seen, counts = [], [], {}, {}
     for row, experiment in zip(chosen, opened, strict=True):
         runs = [train_with_start(row, lab, seed) for seed in seeds]
         outcome = measured_row(row.name, runs) | {
@@ -291,32 +294,75 @@ def sweep(
         if row.start:
             weights = [run.description["model"]["weights"] for run in runs]
             outcome["start"] = {"name": row.start.name, "weights": weights}
+        if others := [other for other in (row.translator, *row.given.values()) if other]:
+            outcome["before"] = [
+                {"name": one.name, "weights": [_digest_of(train_with_start(one, lab, seed)) for seed in seeds]}
+                for one in others
+            ]
         if pictures is not None:
-            label = f"{name}.{lab.pair.name}.{profile}/{places[row.name]:02}"
-            outcome["pictures"] = _write_pictures(runs[0], experiment.report, pictures, label, lab)
+            seen[row.name] = _predicted(runs[0], experiment.report, lab)
             if SWEEPS[name].by_picture:
                 counts[row.name] = [lab.count_pictures(run, experiment.report) for run in runs]
         outcomes.append(outcome)
         trained.append(runs)
     outcome = outcome_of(name, lab.pair.name, profile, _data(lab), outcomes, trained)
-    if counts:
-        path = record_file(outcome, pictures)
-        before = load_counts(read_json(path), pictures) if path.is_file() else {}
-        write_counts(joined(outcome, pictures), before | counts, pictures)
+    if pictures is not None:
+        _write_beside(outcome, seen, counts, pictures)
     return outcome
+
+
+def _foreseen(
+    name: str, lab: Lab, profile: str, seeds: list[int], rows: Iterable[Row], experiments: Iterable[Experiment]
+) -> dict[str, Any]:
+    """What is known of an outcome before anything is trained, for :func:`labkit.report.recording.kept_before`."""
+    report = next(iter(experiments)).report
+    about = {"data": report.name, "split": report.split, "images": len(report), "evaluation": report.evaluation}
+    known = {"sweep": name, "pair": lab.pair.name, "data": _data(lab), "profile": profile, "seeds": seeds}
+    return known | {"report": about, "selection": SELECTION, "rows": [{"name": row.name} for row in rows]}
+
+
+def _write_beside(
+    outcome: dict[str, Any],
+    seen: Mapping[str, Mapping[str, bytes]],
+    counts: Mapping[str, list[PictureCounts]],
+    folder: Path,
+) -> None:
+    """Write the predicted pictures of every row, which then names them, and the counts; nothing if it cannot be joined.
+
+    Args:
+        outcome: of a sweep.
+        seen: by row and by the picture's name, PNGs.
+        counts: by row; empty where the sweep has none.
+        folder: of the records.
+    """
+    before, kept = kept_before(outcome, folder)
+    place = pictures_folder(outcome, folder)
+    for row in outcome["rows"]:
+        files = {title: place / picture_file(row["name"], n) for n, title in enumerate(seen[row["name"]], 1)}
+        for title, file in files.items():
+            write_atomically(file, seen[row["name"]][title])
+        row["pictures"] = {title: file.relative_to(folder).as_posix() for title, file in files.items()}
+    if counts:
+        earlier = load_counts(before, folder) if kept else {}
+        write_counts(joined(outcome, folder), earlier | counts, folder)
 
 
 def check_sweeps(
     pairs: Mapping[str, str],
     profile: str,
+    seeds: list[int],
     *,
     rows: Iterable[str] = (),
     how: Mapping[str, Any] | None = None,
+    pictures: Path | None = None,
     **lab_options: Any,
 ) -> None:
     """Raise what :func:`sweep` would raise for any of several sweeps, before the first of them is trained."""
     for name, pair in pairs.items():
-        _opened(name, _lab(name, pair, profile, **lab_options), rows, how)
+        lab = _lab(name, pair, profile, **lab_options)
+        chosen, opened = _opened(name, lab, rows, how)
+        if pictures is not None:
+            kept_before(_foreseen(name, lab, profile, seeds, chosen, opened), pictures)
 
 
 def train_ahead(
@@ -366,7 +412,13 @@ def _opened(
             f"{name} cannot be trained whole. Not there yet: {listed}. "
             + (f"Rows that can be trained: {'; '.join(able)}" if able else "No row can be trained")
         )
-    return chosen, [experiment_of(row, lab) for row in chosen]
+    experiments = [experiment_of(row, lab) for row in chosen]
+    if any(one.report is None for one in experiments):
+        raise LabError(
+            f"{lab.pair.target} has no labels in its split {lab.pair.report_split}, so there would be nothing to score "
+            "a row with; `labkit data check` says what lies where, and `labkit train` trains without labels"
+        )
+    return chosen, experiments
 
 
 def _with_all_before(row: Row) -> Iterator[Row]:
@@ -448,6 +500,11 @@ def _last_weights(run: Run) -> Path:
     return run.folder / "weights.safetensors"
 
 
+def _digest_of(run: Run) -> str:
+    """Of the last weights, as a description of what begins with them has it."""
+    return weights_digest(_last_weights(run))
+
+
 def _translated_source(row: Row, run: Run, lab: Lab) -> SegmentationDataset:
     """The pictures that a row would learn from, as the generator of a finished run translates them.
 
@@ -463,15 +520,12 @@ def _translated_source(row: Row, run: Run, lab: Lab) -> SegmentationDataset:
     return lab.from_source(str(folder)).source(dataset.split, resolve(row, lab)["source_size"].value)
 
 
-def _write_pictures(
-    run: Run, dataset: SegmentationDataset, folder: Path, label: str, lab: Lab, count: int = 3
-) -> dict[str, str]:
-    """Predictions by the picture's name: files in ``folder``, whose names begin with ``label``."""
+def _predicted(run: Run, dataset: SegmentationDataset, lab: Lab, count: int = 3) -> dict[str, bytes]:
+    """Predictions by the picture's name, palette PNGs of trainIds, of pictures spread evenly over a data set."""
     samples = [dataset[index] for index in evenly(len(dataset), count)]
     files = {}
-    for number, (sample, train_ids) in enumerate(zip(samples, lab.predict(run, samples), strict=True), 1):
+    for sample, train_ids in zip(samples, lab.predict(run, samples), strict=True):
         picture = Image.fromarray(train_ids)
         picture.putpalette(PALETTE.flatten().tolist())
-        files[sample.name] = f"{label}-{number}.png"
-        write_atomically(folder / files[sample.name], encode_png(picture))
+        files[sample.name] = encode_png(picture)
     return files

@@ -39,8 +39,7 @@ from labkit.files import read_json
 from labkit.labels import CLASS_NAMES
 from labkit.papers import load
 from labkit.profiles import pair_named
-from labkit.report.ledger import scores_of
-from labkit.report.results import RESULTS, load_results, provenance, recorded_seeds
+from labkit.report.results import RESULTS, load_results, provenance, recorded_seeds, scores_of
 from labkit.report.speed import PRECISIONS
 from labkit.report.spread import percent_text
 from labkit.report.tables import Noted, Words

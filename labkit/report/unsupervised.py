@@ -29,8 +29,7 @@ from labkit.methods.registry import create_method
 from labkit.models.registry import create_model
 from labkit.papers import load
 from labkit.profiles import pair_named
-from labkit.report.ledger import scores_of
-from labkit.report.results import load_results, provenance, recorded_seeds
+from labkit.report.results import load_results, provenance, recorded_seeds, scores_of
 from labkit.report.spread import percent_text
 from labkit.report.sweeps import SWEEPS
 from labkit.report.tables import Noted, Words
@@ -118,6 +117,8 @@ def mask_frames(
     wrong = (sample.label != IGNORE) & (np.array(EVALUATIONS[dataset.evaluation].merge)[said] != sample.label)
     frames, labels = [], []
     for name, threshold in thresholds.items():
+        if isinstance(threshold, Tensor):
+            threshold = threshold.to(logits.device)
         passing = _map(confident(logits.softmax(dim=1), threshold), bool)
         rows = [
             {sample.name: sample.image, "prediction": said},

@@ -90,4 +90,5 @@ def describe_device(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return f"Apple {platform.machine()} GPU"
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    capability = torch.backends.cpu.get_cpu_capability()  # a core with AVX-512 is several times one without
+    return f"{platform.machine()} CPU ({capability}), {torch.get_num_threads()} threads"

@@ -60,7 +60,8 @@ def check_method(method: Method) -> Method:
 
     Raises:
         LabError: a class instead of an object, no dataclass, no name of its own, streams that are no tuple, a setting
-            outside its range, a kept network with a name that the segmenter's files have.
+            outside its range, a kept network with a name that the segmenter's files have, a class attribute that the
+            object has otherwise.
         UnknownNameError: an unknown stream.
     """
     if isinstance(method, type):
@@ -80,6 +81,12 @@ def check_method(method: Method) -> Method:
             raise UnknownNameError(f"stream of method {cls.name}", stream, STREAMS)
     if taken := {"weights", "best"} & set(cls.keeps):
         raise LabError(f"method {cls.name}: keeps names {', '.join(sorted(taken))}, which the segmenter's weights have")
+    settings = {f.name for f in fields(method)}
+    if lost := sorted(name for name in vars(method) if name not in settings and hasattr(cls, name)):
+        raise LabError(
+            f"method {cls.name}: {', '.join(lost)} of this object is not its class's and no setting: no run would "
+            "tell of it; change it in a subclass with a name of its own"
+        )
     return with_settings(method, {f.name: getattr(method, f.name) for f in fields(method) if "range" in f.metadata})
 
 
@@ -117,7 +124,7 @@ class Experiment:
         return {
             "model": {"name": self.model, "num_classes": NUM_CLASSES, "weights": _identify_weights(self)},
             "method": {"name": self.method.name, **describe(self.method)},
-            **({"given": {name: _digest_of(path) for name, path in self.given.items()}} if self.given else {}),
+            **({"given": {name: weights_digest(path) for name, path in self.given.items()}} if self.given else {}),
             "recipe": describe(self.recipe),
             "seed": self.seed,
             "data": {stream: _identify(dataset) for stream, dataset in self.datasets.items()},
@@ -160,10 +167,10 @@ def _identify_weights(experiment: Experiment) -> str:
     """A name, or the digest of a file's content: two files of one name are two starts."""
     if is_named_start(experiment.model, experiment.weights):
         return experiment.weights
-    return _digest_of(experiment.weights)
+    return weights_digest(experiment.weights)
 
 
-def _digest_of(path: Path | str) -> str:
+def weights_digest(path: Path | str) -> str:
     """What tells a file of weights from others: its content."""
     try:
         return "sha256:" + hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -64,7 +64,12 @@ class Run:
     @property
     def scores(self) -> Scores:
         """Of the last weights on the report split. Raises LabError for a run that had no labelled one."""
-        return Scores.from_json(self._scores()["last"])
+        scores = self._scores()
+        if "last" not in scores:
+            raise LabError(
+                f"{self.name}: its target had no labels to be scored with; `labkit predict` shows what it sees"
+            )
+        return Scores.from_json(scores["last"])
 
     @property
     def best_scores(self) -> Scores | None:
