@@ -158,11 +158,17 @@ def zero_for_absent(counts):
     return hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1)
 
 
+def nan_without_truth(counts):
+    hits = np.diag(counts)
+    return np.where(counts.sum(1) > 0, hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1), np.nan)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize(
     ("attempt", "hint"),
     [
         (lambda counts: None, "returns nothing"),
+        (nan_without_truth, "only predicted"),
         (recall, "recall"),
         (precision, "precision"),
         (hits_counted_twice, "counted twice"),
@@ -267,6 +273,13 @@ def replaced_in_turn(ids):
     return ids
 
 
+def from_the_list(ids):
+    table = np.zeros(256, np.uint8)
+    for label in labels.CITYSCAPES_LABELS:
+        table[label.id] = label.train_id
+    return table[ids]
+
+
 def without_the_plate(ids):
     table = np.full(256, 0, np.uint8)
     table[:34] = labels.CITYSCAPES_TO_TRAIN[:34]
@@ -281,6 +294,7 @@ def without_the_plate(ids):
         (replaced_in_turn, "chain of replacements"),
         (lambda ids: labels.CITYSCAPES_TO_TRAIN[ids].astype(np.int64), "int64"),
         (without_the_plate, "licence plate"),
+        (from_the_list, "Numbers from 34 on"),
         (lambda ids: ids[0], "shape"),
     ],
 )

@@ -30,6 +30,11 @@ def check_iou(student: Callable[[np.ndarray], np.ndarray]) -> Answer:
         return hint("For [[6, 2], [1, 3]] the union of the first class is 6 hits + 2 misses + 1 false alarm.")
     if not np.isnan(given[2]):
         return hint(f"The third class occurs nowhere, and gets {given[2]:.2f}. A mean should leave it out: use NaN.")
+    lonely = np.array([[3, 1, 0], [0, 0, 0], [2, 0, 0]])
+    if not np.allclose(student(lonely.copy()), [3 / 6, 0, 0]):
+        return hint(
+            "A class that is only predicted, or only missed, has an IoU of 0. NaN is for one that is in neither."
+        )
     random = np.random.default_rng(0)
     for _ in range(5):
         larger = random.integers(0, 100, (19, 19))

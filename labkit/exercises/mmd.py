@@ -87,7 +87,7 @@ def check_absent(student: float | None) -> Answer:
     if student is None:
         return hint("Give a number: 1 − (L_road + L_pole)/2. Which pixels are in the sums of a class that is nowhere?")
     road, pole = (2 * 90 + 1) / (90 + 100 + 1), (0 + 1) / (10 + 0 + 1)
-    if math.isclose(student, 1 - (road + pole) / 2, abs_tol=6e-4):
+    if math.isclose(student, 1 - (road + pole) / 2, abs_tol=5e-3):
         return right(
             "0.481, most of it from a class that is not there: Dice asks for its probability to be zero as well."
         )

@@ -72,7 +72,7 @@ def cheap_translations(lab: Lab, split: str = "val") -> dict[str, SegmentationDa
         lab: whose domains.
         split: of the source.
     """
-    source, references = lab.source(split), lab.unlabelled_target()
+    source, references = lab.source(split, lab.size), lab.unlabelled_target()  # in one shape, to be compared
     own, other = colour_moments(lab.source()), colour_moments(references)
     changes = {}
     for title, fit in (("one map, each channel", fit_channels), (BEST_MAP, fit_covariance)):
