@@ -442,7 +442,7 @@ def sweep(names, pair, profile, seeds, rows, folder, dry_run, assignments, jobs,
     """
     from labkit import report
     from labkit.profiles import PAPER
-    from labkit.report.sweeps import sweep_named
+    from labkit.report.plans import sweep_named
 
     if not all(part.strip().isdigit() for part in seeds.split(",")):
         raise click.UsageError(f"--seeds {seeds!r}: write whole numbers with commas, for instance 0,1,2")

@@ -28,7 +28,8 @@ from labkit.models.output import SegmentationOutput
 from labkit.papers import load
 from labkit.report import augmentations as page
 from labkit.report import results
-from labkit.report.sweeps import SWEEPS, experiment_of
+from labkit.report.plans import experiment_of
+from labkit.report.sweep_tables import SWEEPS
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "04_augmentations.ipynb"
 EACH = {name: Augmentation(**{name: 1.0}) for name in ("flip", "jitter", "blur")}

@@ -29,7 +29,8 @@ from labkit.papers import load
 from labkit.report import focal as page
 from labkit.report import results
 from labkit.report.curves import curves_of
-from labkit.report.sweeps import SWEEPS, experiment_of
+from labkit.report.plans import experiment_of
+from labkit.report.sweep_tables import SWEEPS
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "07_focal_loss_and_adam.ipynb"
 

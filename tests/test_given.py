@@ -18,7 +18,8 @@ from labkit.errors import LabError, UnknownNameError
 from labkit.lab import Lab
 from labkit.methods.supervised import SourceOnly
 from labkit.models.registry import create_model
-from labkit.report.sweeps import SWEEPS, train_with_start
+from labkit.report.sweep_tables import SWEEPS
+from labkit.report.sweeps import train_with_start
 from labkit.training.experiment import train
 from labkit.training.method import SOURCE, TARGET
 from labkit.translate import load_generators, translated_in_memory

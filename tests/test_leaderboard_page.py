@@ -28,7 +28,7 @@ from labkit.report.counts import counts_file, load_counts, mean_iou, write_count
 from labkit.report.leaderboard import COMBINATIONS, LADDER
 from labkit.report.leaderboard_costs import training_costs
 from labkit.report.standings import REFERENCES, place_shares, standings
-from labkit.report.sweeps import SWEEPS
+from labkit.report.sweep_tables import SWEEPS
 from labkit.report.tables import Words
 
 CONTINUED, FOCAL, CIM = "Source only, continued", "Threshold-adaptive focal", "Threshold-adaptive focal + CIM"

@@ -23,9 +23,10 @@ from labkit.papers.experiments import MEASURES, experiments
 from labkit.profiles import PAIRS
 from labkit.report.ledger import as_text, ledger
 from labkit.report.local_runs import asks_for, data_asked, local_results
+from labkit.report.plans import resolve
 from labkit.report.recording import record
 from labkit.report.results import provenance
-from labkit.report.sweeps import SWEEPS, resolve
+from labkit.report.sweep_tables import SWEEPS
 from labkit.training.runs import RunStore
 
 ROOT = Path(__file__).parent.parent

@@ -156,3 +156,47 @@ def test_what_the_stages_show_from_toon():
     assert all(2 * blurred.mean() > (one - scores[CONTINUED]).mean() for one in (adabn, stage_one, scores[CIM]))
     below = [number((adabn - scores[name]).mean()) for name in (CIM, "Threshold-adaptive focal")]
     assert "stage two and stage one lie {} and {} points below it".format(*below) in board_text
+
+
+def test_what_photographs_show():
+    photographs, counts = recorded_board("minicity-camvid", "mini", ROOT / "results")
+    scores = {row["name"]: 100 * np.array(row["miou"]) for row in photographs["rows"]}
+    start, control, adabn = (scores[name] for name in ("Source only", CONTINUED, "Adaptive batch norm"))
+    stage_one, stage_two = scores["Threshold-adaptive focal"], scores[CIM]
+    text = prose("09_threshold_focal_cim", "photographs-reading")
+    for quoted in (
+        f"Source only has {spread(start)}, *continued* {spread(control)}, stage one {spread(stage_one)} and stage two "
+        f"{spread(stage_two)}",
+        "stage one has {}, {} and {} with the three seeds".format(*(number(one, "+") for one in stage_one - control)),
+        "beside stage one {}, {} and {}".format(*(number(one, "+") for one in stage_two - stage_one)),
+        f"has {spread(adabn)}. No two",
+    ):
+        assert quoted in text, quoted
+    rows = photographs["rows"]
+    never = {of for of in rows[0]["iou"] if all(100 * np.mean(row["iou"][of]) < 0.05 for row in rows)}
+    assert len(never) == 6 and {"vegetation", "person"} < never and "Six of the eleven classes are at zero" in text
+    stages = load_results("yan2022.stages", "minicity-camvid", "mini", ROOT / "results")
+    ends = {row["name"]: np.mean([one["val/loss"][-1] for one in row["curves"]]) for row in stages["rows"]}
+    assert f"stage one ends at {number(ends['Stage 1'])}, that of *continued* at {number(ends[CONTINUED])}" in text
+    found = {one.name: one for one in standings(photographs, counts)}
+    placed = [one for one in found.values() if one.place and one.name != CONTINUED]
+    board_text = prose("10_leaderboard", "photographs-reading")
+    assert all(one.bootstrap.low < 0 < one.bootstrap.high for one in placed)
+    means = [one.scores.mean() for one in found.values() if one.place]
+    assert f"within a third of a point ({number(100 * min(means))} to {number(100 * max(means))})" in board_text
+    assert (
+        100 * (max(means) - min(means)) < 1 / 3
+        and f"{number(found['Threshold-adaptive focal'].gains[0])} points" in board_text
+    )
+
+
+def test_what_longer_trainings_on_photographs_show():
+    stages = load_results("yan2022.stages", "minicity-camvid", "mini-900", ROOT / "results")
+    rows = {row["name"]: row for row in stages["rows"]}
+    last = {name: number(100 * row["miou"][0]) for name, row in rows.items()}
+    text = prose("09_threshold_focal_cim", "photographs-longer-reading")
+    ends = f"stage one ends at {last['Stage 1']}, *continued* at {last[CONTINUED]}, the start"
+    assert f"{ends} of both at {last['Source only']}" in text
+    read = [100 * one for one in rows["Stage 1"]["curves"][0]["val/miou"]]
+    assert f"after fifty steps ({number(read[0])})" in text
+    assert f"between {number(min(read[1:]))} and {number(max(read[1:]))}" in text

@@ -19,7 +19,7 @@ from labkit.methods.supervised import Oracle
 from labkit.papers import PAPERS, papers_of, recipe, recipe_notes, stage_of, stages, steps_of
 from labkit.profiles import PROFILES
 from labkit.report import SWEEPS, plan_sweep
-from labkit.report.sweeps import values_of
+from labkit.report.plans import values_of
 from labkit.training.recipe import Recipe
 
 GTA5, SYNTHIA = "gta5-cityscapes", "synthia-cityscapes"

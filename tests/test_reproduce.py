@@ -26,9 +26,9 @@ from labkit.papers.experiments import experiments
 from labkit.papers.recipes import Field, recipe, stage_of, steps_of
 from labkit.report import plan_sweep
 from labkit.report.ledger import command, cost_commands, ledger
+from labkit.report.plans import experiment_of, missing, resolve
 from labkit.report.reproduce import reproducible, reproduction
-from labkit.report.sweep_tables import Row, Sweep
-from labkit.report.sweeps import SWEEPS, experiment_of, missing, resolve
+from labkit.report.sweep_tables import SWEEPS, Row, Sweep
 from labkit.training.method import SOURCE, TARGET
 from labkit.training.recipe import Recipe
 

@@ -20,10 +20,10 @@ from labkit.labels import colorize
 from labkit.profiles import PAIRS, PROFILES
 from labkit.report import sweeps
 from labkit.report.counts import counts_file, load_counts
+from labkit.report.plans import experiment_of, fitting, missing, sweep_lab, values_of
 from labkit.report.recording import picture_file, pictures_folder
 from labkit.report.results import data_title, load_results
-from labkit.report.sweep_tables import Row, Sweep
-from labkit.report.sweeps import SWEEPS
+from labkit.report.sweep_tables import SWEEPS, Row, Sweep
 
 SMALL = {"steps": 1, "evaluate_every": 0}
 HERE = Row("here", "bisenet", "source-only", ("A4",), SMALL)
@@ -183,7 +183,7 @@ def test_translations_have_small_networks_for_small_pictures_and_phases_that_fit
 def test_stages_on_small_pictures_learn_from_the_source_as_it_is(table):
     name = f"yan2022.{table}"
     for profile, translated in (("mini", False), ("scratch", True), ("paper", True)):
-        rows = sweeps.plan_sweep(name, "minicity", profile, [0])["rows"]
+        rows = report.plan_sweep(name, "minicity", profile, [0])["rows"]
         stages = [row for row in rows if row["model"] == "bisenet" and row["start"]]
         assert stages
         for row in stages:
@@ -196,7 +196,7 @@ def test_the_stages_and_the_leaderboard_share_their_trainings():
 
     def identity(sweep, name):
         row = next(row for row in SWEEPS[f"yan2022.{sweep}"].rows if row.name == name)
-        return sweeps._identity(sweeps.fitting(row, lab), lab, 0)
+        return sweeps._identity(fitting(row, lab), lab, 0)
 
     for others, on_board in (
         ((("stages", "Source only"),), "Source only"),
@@ -240,8 +240,8 @@ def test_rows_that_are_not_there_stop_the_sweep_before_it_begins(monkeypatch, tm
 def test_a_row_that_is_itself_in_the_profile_paper_alone_is_refused_elsewhere(tmp_path):
     with pytest.raises(LabError, match="padded: a size that has to be padded, which the profile paper alone has"):
         report.sweep("loda2025.table2", "minicity", "smoke", [0], runs=tmp_path)
-    lab = sweeps._lab("loda2025.table2", "minicity", "paper")
-    assert not any(sweeps.missing(row, lab) for row in SWEEPS["loda2025.table2"].rows)
+    lab = sweep_lab("loda2025.table2", "minicity", "paper")
+    assert not any(missing(row, lab) for row in SWEEPS["loda2025.table2"].rows)
 
 
 def test_a_seed_twice_is_refused(tmp_path):
@@ -261,7 +261,6 @@ def test_data_that_are_not_there_stop_the_sweep_before_it_begins(monkeypatch, tm
 
 def test_a_target_without_labels_stops_the_sweep_before_it_begins(monkeypatch, tmp_path):
     name = of_rows(monkeypatch, HERE)
-    experiment_of = sweeps.experiment_of
     monkeypatch.setattr(sweeps, "experiment_of", lambda row, lab, **more: replace(experiment_of(row, lab), report=None))
     with pytest.raises(LabError, match="minicity-real has no labels in its split test"):
         report.sweep(name, "minicity", "smoke", [0], runs=tmp_path)
@@ -335,7 +334,7 @@ def test_row_settings_hold_in_every_profile(tmp_path):
 
 def test_source_only_is_one_training_in_all_tables_of_baitan():
     """Row 23 of Table 3 is Table 5's γ = 0, and no augmentation is Table 2: the store finds them."""
-    lab = sweeps._lab("baitan2025.table3", "minicity", "smoke")
+    lab = sweep_lab("baitan2025.table3", "minicity", "smoke")
     rows = {
         name: {row.name: row for row in SWEEPS[f"baitan2025.{name}"].rows} for name in ("table2", "table3", "table5")
     }
@@ -344,7 +343,7 @@ def test_source_only_is_one_training_in_all_tables_of_baitan():
         (rows["table5"]["2"], SWEEPS["baitan2025.table8"].rows[0]),
     ):
         descriptions = [
-            lab.experiment(row.model, row.method, stage=row.stage, **sweeps.values_of(row, lab)).describe()
+            lab.experiment(row.model, row.method, stage=row.stage, **values_of(row, lab)).describe()
             for row in (one, other)
         ]
         assert descriptions[0] == descriptions[1]
@@ -352,18 +351,18 @@ def test_source_only_is_one_training_in_all_tables_of_baitan():
 
 def test_the_comparison_of_adversarial_trainings_shares_those_of_the_tables():
     """Only what is not in a table is trained for it; λ is the paper's where the row does not change it."""
-    lab = sweeps._lab("baitan2025.adversarial", "minicity", "smoke")
+    lab = sweep_lab("baitan2025.adversarial", "minicity", "smoke")
     rows = {row.name: row for row in SWEEPS["baitan2025.adversarial"].rows}
-    described = {name: sweeps.experiment_of(row, lab).describe() for name, row in rows.items()}
+    described = {name: experiment_of(row, lab).describe() for name, row in rows.items()}
     (augmented,) = [row for row in SWEEPS["baitan2025.table3"].rows if row.name == "23"]
-    assert described["source only"] == sweeps.experiment_of(augmented, lab).describe()
+    assert described["source only"] == experiment_of(augmented, lab).describe()
     (table4,) = SWEEPS["baitan2025.table4"].rows
-    assert described["adversarial"] == sweeps.experiment_of(table4, lab).describe()
+    assert described["adversarial"] == experiment_of(table4, lab).describe()
     recipes, methods = ([d[part] for d in described.values()] for part in ("recipe", "method"))
     assert {(recipe["flip"], recipe["jitter"], recipe["blur"]) for recipe in recipes} == {(0.0, 0.5, 0.5)}
     assert [m["lambda_adv"] for m in methods if "lambda_adv" in m] == [0.0, 0.0, 0.001, 0.001, 0.001, 0.001]
-    paper = sweeps._lab("baitan2025.adversarial", "minicity", "paper")
-    assert not [absent for row in rows.values() for absent in sweeps.missing(row, paper)]
+    paper = sweep_lab("baitan2025.adversarial", "minicity", "paper")
+    assert not [absent for row in rows.values() for absent in missing(row, paper)]
 
 
 def test_the_table_is_whole_on_a_narrow_terminal(monkeypatch, tmp_path):

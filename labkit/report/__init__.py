@@ -29,6 +29,7 @@ from labkit.report.leaderboard import (
 )
 from labkit.report.leaderboard_costs import cost_figure, cost_table
 from labkit.report.networks import network_costs, network_figure, network_table
+from labkit.report.plans import plan_sweep, plan_text
 from labkit.report.reach import gradient_reach
 from labkit.report.recording import record
 from labkit.report.results import load_results, provenance, recorded_seeds, seeds_table
@@ -36,7 +37,8 @@ from labkit.report.rows import train_row, train_rows
 from labkit.report.selections import selection_table
 from labkit.report.source_code import show_source
 from labkit.report.speed import inference_speed, training_speed
-from labkit.report.sweeps import SWEEPS, check_sweeps, plan_sweep, plan_text, sweep, train_ahead
+from labkit.report.sweep_tables import SWEEPS
+from labkit.report.sweeps import check_sweeps, sweep, train_ahead
 from labkit.report.tables import per_class_table, result_table
 from labkit.report.translations import (
     agreement_by_class,

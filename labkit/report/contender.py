@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.evaluation.bootstrap import paired_bootstrap
 from labkit.evaluation.picture_counts import PictureCounts, count_pictures
+from labkit.report.plans import values_of
 from labkit.report.results import RESULTS, recorded_seeds, rows_of
 from labkit.report.rows import train_row
 from labkit.report.standings import BOARD, CONTINUED, START, board_origin, interval_text, recorded_board
-from labkit.report.sweeps import SWEEPS, values_of
+from labkit.report.sweep_tables import SWEEPS
 from labkit.report.tables import Noted, Words
 from labkit.training.devices import choose_device
 

@@ -23,7 +23,7 @@ from labkit.report.standings import (
     recorded_board,
     standings,
 )
-from labkit.report.sweeps import SWEEPS
+from labkit.report.sweep_tables import SWEEPS
 from labkit.report.tables import Noted, Words
 
 LADDER = (

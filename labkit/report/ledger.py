@@ -19,6 +19,7 @@ from labkit.lab import Lab
 from labkit.papers.experiments import Experiment, Number, experiments
 from labkit.profiles import PAIRS
 from labkit.report.local_runs import data_asked, local_results
+from labkit.report.plans import missing
 from labkit.report.reproduce import reproduction
 from labkit.report.results import (
     RESULTS,
@@ -31,7 +32,7 @@ from labkit.report.results import (
     training_text,
 )
 from labkit.report.speed import card_speed, origin
-from labkit.report.sweeps import SWEEPS, Row, missing
+from labkit.report.sweep_tables import SWEEPS, Row
 from labkit.training.method import SOURCE
 from labkit.training.runs import RunStore
 

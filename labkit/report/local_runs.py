@@ -15,8 +15,9 @@ from labkit.lab import Lab
 from labkit.methods.registry import METHODS, create_method, method_class
 from labkit.papers.recipes import Field
 from labkit.profiles import PAIRS, PROFILES, divided
+from labkit.report.plans import HOW, resolve
 from labkit.report.results import data_name, data_title, measured_row, outcome_of
-from labkit.report.sweeps import HOW, SWEEPS, Row, resolve
+from labkit.report.sweep_tables import SWEEPS, Row
 from labkit.training.method import SOURCE, TARGET
 from labkit.training.recipe import Recipe
 from labkit.training.runs import Run, RunStore
@@ -99,7 +100,7 @@ def data_asked(row: Row, lab: Lab, fields: Mapping[str, Field] | None = None) ->
     Args:
         row: of a method that there is.
         lab: budget and pair.
-        fields: of :func:`labkit.report.sweeps.resolve`, if they are at hand.
+        fields: of :func:`labkit.report.plans.resolve`, if they are at hand.
     """
     values = {name: one.value for name, one in (fields or resolve(row, lab)).items()}
     source, target = lab.pair.source, lab.pair.target

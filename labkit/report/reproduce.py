@@ -1,6 +1,6 @@
 """What would reproduce a published table on the papers' own data: one command, the data it reads, what it still lacks.
 
-Everything is derived from :data:`labkit.report.sweeps.SWEEPS` and the papers' recipes; nothing is trained or read.
+Everything is derived from :data:`labkit.report.sweep_tables.SWEEPS` and the recipes; nothing is trained or read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from labkit.methods.registry import METHODS, method_class
 from labkit.papers.catalog import PAPERS
 from labkit.papers.published import load, table_names
 from labkit.profiles import PAPER
-from labkit.report.sweeps import SWEEPS, Row, missing, resolve
+from labkit.report.plans import missing, resolve
+from labkit.report.sweep_tables import SWEEPS, Row
 from labkit.training.method import SOURCE, TARGET
 
 _COSTS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from labkit.errors import UnknownNameError
 from labkit.lab import Lab
-from labkit.report.sweeps import sweep_named, train_with_start
+from labkit.report.plans import sweep_named
+from labkit.report.sweeps import train_with_start
 from labkit.training.runs import Run
 
 
@@ -13,7 +14,7 @@ def train_row(lab: Lab, sweep: str, row: str) -> Run:
 
     Args:
         lab: budget, domains and seed.
-        sweep: a key of :data:`labkit.report.sweeps.SWEEPS`.
+        sweep: a key of :data:`labkit.report.sweep_tables.SWEEPS`.
         row: the name of one of its rows. One that begins with another training's weights trains that one first.
 
     Raises:

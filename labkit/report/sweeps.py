@@ -1,4 +1,4 @@
-"""Sweeps: a published table's experiments, shown hyperparameter by hyperparameter, or trained over seeds."""
+"""Sweeps: a published table's experiments, trained over seeds, and what was found of each."""
 
 from __future__ import annotations
 
@@ -12,240 +12,30 @@ from typing import Any
 
 from PIL import Image
 
-from labkit import settings
 from labkit.data.catalog import splits_of
 from labkit.data.dataset import SegmentationDataset
 from labkit.data.export import encode_png
 from labkit.data.memory import InMemory
 from labkit.data.selection import evenly
-from labkit.errors import LabError, UnknownNameError
+from labkit.errors import LabError
 from labkit.evaluation.picture_counts import PictureCounts
 from labkit.files import write_atomically
-from labkit.lab import Inputs, Lab
+from labkit.lab import Lab
 from labkit.labels import EVALUATIONS, PALETTE
-from labkit.methods.registry import METHODS, create_method, method_class
-from labkit.models.registry import MODELS
-from labkit.papers.recipes import Field, recipe, stage_of
-from labkit.profiles import PAPER
 from labkit.progress import callback
 from labkit.report.counts import load_counts, write_counts
 from labkit.report.curves import curves_of
+from labkit.report.plans import chosen_rows, experiment_of, fitting, missing, resolve, sweep_lab, values_of
 from labkit.report.recording import joined, kept_before, picture_file, pictures_folder
 from labkit.report.results import SELECTION, measured_row, outcome_of
 from labkit.report.side_by_side import check_jobs, side_by_side
-from labkit.report.sweep_tables import SWEEPS, Row, Sweep
-from labkit.report.sweep_tables.rows import SMALL
+from labkit.report.sweep_tables import SWEEPS, Row
 from labkit.training.experiment import Experiment, weights_digest
 from labkit.training.method import SOURCE
-from labkit.training.recipe import Recipe
 from labkit.training.runs import Run
 from labkit.translate import translate, translated_in_memory
 
 log = logging.getLogger(__name__)
-
-HOW = ("accumulate", "precision", "evaluate_every")
-"""Settings of a recipe that make no other experiment: how a machine does it, and how often it is looked at."""
-
-
-# --- what is asked for -----------------------------------------------------------------------------------------------
-
-
-def sweep_named(name: str) -> Sweep:
-    """The sweep of that name, or an UnknownNameError that lists the known ones."""
-    if name not in SWEEPS:
-        raise UnknownNameError("sweep", name, SWEEPS)
-    return SWEEPS[name]
-
-
-def fitting(row: Row, lab: Lab) -> Row:
-    """The row as the lab's pictures have it: its small form where they are small and there is one."""
-    return row.for_height(lab.size[0])
-
-
-def missing(row: Row, lab: Lab) -> list[str]:
-    """What a row needs and is not there yet, in words: networks, methods, their settings, data; none if it can run."""
-    absent = [f"network {row.model}"] if row.model not in MODELS else []
-    if row.method not in METHODS:
-        absent.append(f"method {row.method}")
-    else:
-        known = settings.names(method_class(row.method))
-        asked = [name for name, one in resolve(row, lab).items() if one.kind == "method"]
-        absent += [f"setting {name} of method {row.method}" for name in asked if name not in known]
-    if wanting := row.wanting(lab.profile.name):
-        absent.append(wanting)
-    for other in row.before:
-        absent += [one for one in missing(other, lab) if one not in absent]
-    return absent
-
-
-def changes_of(row: Row, lab: Lab) -> dict[str, Field]:
-    """What a row changes in the plan of its lab, field by field, with where it comes from."""
-    stage = row.stage or stage_of(lab.paper, row.method)
-    its = recipe(lab.paper, stage, model=row.model, source=lab.pair.source, method=row.method)
-    changes = {name: its[name] for name in row.keeps}
-    given = {**row.settings, **(row.budget if lab.profile.name == PAPER else {})}
-    own = {*settings.names(Recipe), *settings.names(Inputs)}
-    for name, value in given.items():
-        kind = "" if name in own else "method"
-        reason = "" if row.section else "the paper does not have it"
-        changes[name] = Field(value, row.section, ours=not row.section, reason=reason, kind=kind)
-    rows, fitted = lab.size[0], {}
-    if lab.profile.name != PAPER:
-        fitted |= {name: (value, "for trainings shorter than the paper's") for name, value in row.elsewhere.items()}
-    if rows < SMALL:
-        fitted |= {name: (value, f"for pictures of {rows} rows") for name, value in row.small.items()}
-    for name, (value, reason) in fitted.items():
-        changes[name] = Field(value, ours=True, reason=reason, kind="" if name in own else "method")
-    return changes | {name: Field(value, ours=True, reason="asked for here") for name, value in row.how.items()}
-
-
-_BEFORE = "trained before, with the same seed"
-_AS_IT_IS = Field("none", ours=True, reason="this row learns from the source's pictures as they are")
-
-
-def resolve(row: Row, lab: Lab) -> dict[str, Field]:
-    """Every hyperparameter that a row is trained with, with its section or as ours; needs no data and no network."""
-    row = fitting(row, lab)
-    fields = lab.plan(row.model, row.method, row.stage) | changes_of(row, lab)
-    if row.start:
-        fields["weights"] = Field(f"the last of {row.start.name}", reason=_BEFORE)
-    if row.translator and lab.profile.name != PAPER:
-        fields["source_translation"] = Field(f"by the last of {row.translator.name}", ours=True, reason=_BEFORE)
-    if not row.translator and fields.get("source_translation", _AS_IT_IS).value != _AS_IT_IS.value:
-        fields["source_translation"] = _AS_IT_IS
-    for network, other in row.given.items():
-        fields[network] = Field(f"the last of {other.name}", reason=_BEFORE)
-    defaults = [("", Recipe())] + ([("method", create_method(row.method))] if row.method in METHODS else [])
-    for kind, default in defaults:
-        for name in settings.names(type(default)):
-            if name not in fields:
-                reason = _why_default(name, fields, lab)
-                fields[name] = Field(getattr(default, name), ours=True, reason=reason, kind=kind)
-    return fields
-
-
-_UNUSED = {"momentum": ("optimizer", "adam"), "betas": ("optimizer", "sgd"), "power": ("schedule", "constant")}
-"""Settings of the loop without effect beside another one's value."""
-
-
-def _why_default(name: str, fields: Mapping[str, Field], lab: Lab) -> str:
-    other, value = _UNUSED.get(name, ("", None))
-    chosen = fields[other].value if other in fields else getattr(Recipe(), other, None)
-    if other and chosen == value:
-        return f"without effect: {other} is {value}"
-    if lab.profile.name == PAPER:
-        return "not in the paper; our default"
-    return "our default, after baitan2025" if name in settings.names(Recipe) else "our default"
-
-
-def plan_sweep(
-    name: str,
-    pair: str,
-    profile: str,
-    seeds: list[int],
-    rows: Iterable[str] = (),
-    how: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What a sweep would train, as plain JSON; nothing is trained, and no data needed.
-
-    Args:
-        name, pair, profile, seeds, rows, how: as for :func:`sweep`.
-
-    Raises:
-        UnknownNameError: no such sweep, row, pair, profile or setting.
-    """
-    lab = _lab(name, pair, profile)
-    chosen = _chosen(name, lab, rows, how)
-    return {
-        "sweep": name,
-        "pair": lab.pair.name,
-        "data": lab.pair.title,
-        "published_pair": SWEEPS[name].pair,
-        "profile": profile,
-        "seeds": seeds,
-        "note": SWEEPS[name].note,
-        "rows": [_planned(row, lab) for row in chosen],
-    }
-
-
-def _planned(row: Row, lab: Lab) -> dict[str, Any]:
-    fields = resolve(row, lab)
-    return {
-        "name": row.name,
-        "experiment": list(row.experiment),
-        "model": row.model,
-        "method": row.method,
-        "stage": row.stage or stage_of(lab.paper, row.method),
-        "data": {"source": lab.pair.source, "target": lab.pair.target, "reported on": lab.pair.report_split},
-        "start": row.start.name if row.start else None,
-        "given": {network: other.name for network, other in row.given.items()},
-        "translator": row.translator.name if row.translator else None,
-        "missing": missing(row, lab),
-        "recipe": {name: fields[name].as_json() for name in sorted(fields)},
-    }
-
-
-def plan_text(planned: dict[str, Any]) -> str:
-    """The plan of a sweep, as :func:`plan_sweep` gives it, in lines for a terminal."""
-    lines = [f"{planned['sweep']}, {planned['data']}, profile {planned['profile']}, seeds {planned['seeds']}"]
-    if planned["published_pair"] != planned["pair"]:
-        lines.append(f"The published table is of the pair {planned['published_pair']}.")
-    lines += [planned["note"]] if planned["note"] else []
-    for row in planned["rows"]:
-        ids, data = ", ".join(row["experiment"]), row["data"]
-        lines += [
-            "",
-            f"{row['name']} ({ids}): {row['model']}, {row['method']}",
-            f"  source {data['source']}, target {data['target']}, reported on {data['reported on']}",
-        ]
-        lines += [f"  source pictures translated by {row['translator']}"] if row["translator"] else []
-        lines += [f"  begins with the weights of {row['start']}"] if row["start"] else []
-        lines += [f"  its {network} begins with the weights of {other}" for network, other in row["given"].items()]
-        lines += [f"  NOT THERE YET: {', '.join(row['missing'])}"] if row["missing"] else []
-        lines += [f"  {name:28} {_field_text(name, one)}" for name, one in row["recipe"].items()]
-    return "\n".join(lines)
-
-
-def _field_text(name: str, one: dict[str, Any]) -> str:
-    between = "×" if name.endswith(("size", "crop")) else ", "
-    value = between.join(map(str, one["value"])) if isinstance(one["value"], list) else str(one["value"])
-    words = [one["section"], "ours" if one["ours"] else "", one["reason"]]
-    words += [f"printed: {one['printed']}"] if one["printed"] is not None else []
-    return f"{value:20} {'; '.join(filter(None, words))}".rstrip()
-
-
-def _lab(name: str, pair: str, profile: str, **options: Any) -> Lab:
-    sweep_named(name)
-    return Lab(profile, pair, paper=name.partition(".")[0], **options)
-
-
-def _chosen(name: str, lab: Lab, rows: Iterable[str], how: Mapping[str, Any] | None = None) -> tuple[Row, ...]:
-    known = {row.name: row for row in SWEEPS[name].rows}
-    wanted = tuple(rows) or tuple(known)
-    if unknown := [row for row in wanted if row not in known]:
-        raise UnknownNameError(f"row of {name}", unknown[0], known)
-    changes = _checked(how or {})
-    return tuple(_done_so(fitting(row, lab), changes) for row in SWEEPS[name].rows if row.name in wanted)
-
-
-def _checked(how: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := [name for name in how if name not in HOW]:
-        raise UnknownNameError("setting that a sweep can be given", unknown[0], HOW)
-    recipe_with = settings.with_settings(Recipe(), how)
-    return {name: getattr(recipe_with, name) for name in how}
-
-
-def _done_so(row: Row, how: Mapping[str, Any]) -> Row:
-    return replace(
-        row,
-        how=how,
-        start=row.start and _done_so(row.start, how),
-        translator=row.translator and _done_so(row.translator, how),
-        given={network: _done_so(other, how) for network, other in row.given.items()},
-    )
-
-
-# --- training --------------------------------------------------------------------------------------------------------
 
 
 def sweep(
@@ -265,7 +55,7 @@ def sweep(
         name: ``PAPER.TABLE``, a key of :data:`SWEEPS`.
         pair, profile, seeds: of the trainings.
         rows: names of rows, for a part of the table.
-        how: settings of :data:`HOW` for all rows; values may be text.
+        how: settings of :data:`labkit.report.plans.HOW` for all rows; values may be text.
         pictures: a folder for predictions of each row's first seed, palette PNGs of trainIds, of pictures spread evenly
             over the report split; the outcome names them, relative to the folder. With them go the counts of every
             picture, where the sweep has :attr:`labkit.report.sweep_tables.rows.Sweep.by_picture`, beside those of rows
@@ -277,7 +67,7 @@ def sweep(
         LabError: a row needs something that is not there yet, data or the target's labels are not there, or what was
             recorded in ``pictures`` before cannot be joined by these rows. Nothing has been trained then.
     """
-    lab = _lab(name, pair, profile, **lab_options)
+    lab = sweep_lab(name, pair, profile, **lab_options)
     chosen, opened = _opened(name, lab, rows, how)
     if pictures is not None:
         kept_before(_foreseen(name, lab, profile, seeds, chosen, opened), pictures)
@@ -359,7 +149,7 @@ def check_sweeps(
 ) -> None:
     """Raise what :func:`sweep` would raise for any of several sweeps, before the first of them is trained."""
     for name, pair in pairs.items():
-        lab = _lab(name, pair, profile, **lab_options)
+        lab = sweep_lab(name, pair, profile, **lab_options)
         chosen, opened = _opened(name, lab, rows, how)
         if pictures is not None:
             kept_before(_foreseen(name, lab, profile, seeds, chosen, opened), pictures)
@@ -389,7 +179,7 @@ def train_ahead(
     labs: dict[str, Lab] = {}
     asked: dict[str, tuple[Row, Lab, int]] = {}
     for name, pair in pairs.items():
-        own = _lab(name, pair, profile, **lab_options)
+        own = sweep_lab(name, pair, profile, **lab_options)
         lab = labs.setdefault(pair, own).after(own.paper)
         for row in _opened(name, lab, rows, how)[0]:
             for one in _with_all_before(row):
@@ -404,7 +194,7 @@ def _opened(
     name: str, lab: Lab, rows: Iterable[str], how: Mapping[str, Any] | None
 ) -> tuple[tuple[Row, ...], list[Experiment]]:
     """The rows and their trainings: all data and settings are checked before the first step."""
-    chosen = _chosen(name, lab, rows, how)
+    chosen = chosen_rows(name, lab, rows, how)
     if absent := {row.name: found for row in chosen if (found := missing(row, lab))}:
         able = [row.name for row in chosen if row.name not in absent]
         listed = "; ".join(f"{title}: {', '.join(found)}" for title, found in absent.items())
@@ -445,17 +235,6 @@ def _data(lab: Lab) -> str:
     """Both domains by the names of the data that were opened: MiniCity written as GTA5 is not GTA5."""
     source = lab.source().name if lab.has(lab.pair.source) else lab.pair.title.partition(" → ")[0]
     return f"{source} → {lab.target().name}"
-
-
-def values_of(row: Row, lab: Lab) -> dict[str, Any]:
-    """What a row changes, as arguments of :meth:`labkit.lab.Lab.experiment`, tuples as lists."""
-    values = ((name, one.value) for name, one in changes_of(row, lab).items())
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
-
-
-def experiment_of(row: Row, lab: Lab, **changes: Any) -> Experiment:
-    """The training of a row with the lab's seed; with the lab's weights instead of those of its start."""
-    return lab.experiment(row.model, row.method, stage=row.stage, **{**values_of(row, lab), **changes})
 
 
 def _at_home(runs: list[Run], lab: Lab) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ from labkit.papers import load
 from labkit.profiles import pair_named
 from labkit.report.results import load_results, provenance, recorded_seeds, scores_of
 from labkit.report.spread import percent_text
-from labkit.report.sweeps import SWEEPS
+from labkit.report.sweep_tables import SWEEPS
 from labkit.report.tables import Noted, Words
 from labkit.training.devices import choose_device
 from labkit.training.method import Batch

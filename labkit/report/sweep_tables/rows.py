@@ -36,7 +36,7 @@ class Row:
         needs: what is not there yet beside networks, methods and settings; empty if nothing.
         paper_only: what the profile ``paper`` alone has of it, where the row would be another row's training in the
             others; empty where it is a training of its own in all.
-        how: changes that make no other experiment of it, see :data:`labkit.report.sweeps.HOW`.
+        how: changes that make no other experiment of it, see :data:`labkit.report.plans.HOW`.
         small_form: what takes the row's place, under its name, for pictures of fewer than 256 rows.
     """
 
