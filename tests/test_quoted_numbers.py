@@ -154,6 +154,10 @@ def test_what_the_stages_show_from_toon():
     blurred = scores["Jitter + blur"] - scores[CONTINUED]
     assert f"more than half of all these gains ({number(blurred.mean(), '+')})" in board_text
     assert all(2 * blurred.mean() > (one - scores[CONTINUED]).mean() for one in (adabn, stage_one, scores[CIM]))
+    neutral, shannon = (scores[name] for name in ("Neutral", "Shannon"))
+    gains = (number((one - scores[CONTINUED]).mean(), "+") for one in (neutral, shannon))
+    assert "Neutral cross-entropy has {} and Shannon's entropy {}, and both".format(*gains) in board_text
+    assert (neutral < adabn).all() and (shannon < adabn).all()
     below = [number((adabn - scores[name]).mean()) for name in (CIM, "Threshold-adaptive focal")]
     assert "stage two and stage one lie {} and {} points below it".format(*below) in board_text
 
