@@ -414,10 +414,13 @@ def test_a_board_recorded_in_parts_has_the_counts_of_all_its_rows(monkeypatch, t
 
     monkeypatch.setitem(SWEEPS, "baitan2025.table99", Sweep("gta5-cityscapes", (HERE, THERE), by_picture=True))
     (folder / "baitan2025.table99.minicity.smoke" / "counts.npz").write_bytes(b"damaged")
+    picture = folder / "baitan2025.table99.minicity.smoke" / "here-1.png"
+    picture.write_bytes(b"as it was")
     result = CliRunner().invoke(cli.main, [*asked, "--row", "here", "--record", str(folder)])
     assert (
         result.exit_code == 2 and "counts.npz: damaged" in result.output and "record the sweep again" in result.output
     )
+    assert picture.read_bytes() == b"as it was", "what cannot be joined writes nothing"
     again = CliRunner().invoke(cli.main, [*asked, "--record", str(folder)])
     assert again.exit_code == 0, again.output
     assert set(load_counts(load_results("baitan2025.table99", "minicity", "smoke", folder), folder)) == {

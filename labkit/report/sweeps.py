@@ -68,9 +68,7 @@ def sweep(
             recorded in ``pictures`` before cannot be joined by these rows. Nothing has been trained then.
     """
     lab = sweep_lab(name, pair, profile, **lab_options)
-    chosen, opened = _opened(name, lab, rows, how)
-    if pictures is not None:
-        kept_before(_foreseen(name, lab, profile, seeds, chosen, opened), pictures)
+    chosen, opened = _checked(name, lab, profile, seeds, rows, how, pictures)
     outcomes, trained, seen, counts = [], [], {}, {}
     for row, experiment in zip(chosen, opened, strict=True):
         runs = [train_with_start(row, lab, seed) for seed in seeds]
@@ -126,6 +124,7 @@ def _write_beside(
         folder: of the records.
     """
     before, kept = kept_before(outcome, folder)
+    earlier = load_counts(before, folder) if counts and kept else {}  # before anything is written: it may be damaged
     place = pictures_folder(outcome, folder)
     for row in outcome["rows"]:
         files = {title: place / picture_file(row["name"], n) for n, title in enumerate(seen[row["name"]], 1)}
@@ -133,7 +132,6 @@ def _write_beside(
             write_atomically(file, seen[row["name"]][title])
         row["pictures"] = {title: file.relative_to(folder).as_posix() for title, file in files.items()}
     if counts:
-        earlier = load_counts(before, folder) if kept else {}
         write_counts(joined(outcome, folder), earlier | counts, folder)
 
 
@@ -150,9 +148,23 @@ def check_sweeps(
     """Raise what :func:`sweep` would raise for any of several sweeps, before the first of them is trained."""
     for name, pair in pairs.items():
         lab = sweep_lab(name, pair, profile, **lab_options)
-        chosen, opened = _opened(name, lab, rows, how)
-        if pictures is not None:
-            kept_before(_foreseen(name, lab, profile, seeds, chosen, opened), pictures)
+        _checked(name, lab, profile, seeds, rows, how, pictures)
+
+
+def _checked(
+    name: str,
+    lab: Lab,
+    profile: str,
+    seeds: list[int],
+    rows: Iterable[str],
+    how: Mapping[str, Any] | None,
+    pictures: Path | None,
+) -> tuple[tuple[Row, ...], list[Experiment]]:
+    """What :func:`_opened` gives, once it is sure that its outcome could join what ``pictures`` holds."""
+    chosen, opened = _opened(name, lab, rows, how)
+    if pictures is not None:
+        kept_before(_foreseen(name, lab, profile, seeds, chosen, opened), pictures)
+    return chosen, opened
 
 
 def train_ahead(
