@@ -60,6 +60,7 @@ def differences(a, b):
         (lambda a, b: (differences(a, b).mean(), differences(a, b).std()), "ddof=1"),
         (lambda a, b: (differences(a, b).mean(), np.hypot(np.std(a, ddof=1), np.std(b, ddof=1))), "independent"),
         (lambda a, b: (differences(a, b).mean(), np.std(a, ddof=1) - np.std(b, ddof=1)), "cannot be subtracted"),
+        (lambda a, b: (differences(a, b).mean(), differences(a, b).std(ddof=1) / len(a) ** 0.5), "standard error"),
         (lambda a, b: (differences(a, b).mean(), 7), "is not 7.000"),
         (lambda a, b: 3, "TypeError"),
     ],
@@ -69,6 +70,12 @@ def test_a_wrong_pairing_gets_the_hint_that_helps(paired, hint):
     assert not answer.right and hint in answer.message, answer.message
 
 
+def in_one_pass(points):
+    """From cheap to dear, whatever is strictly better than all before: of two equal points one is lost."""
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    return [i for k, i in enumerate(order) if all(points[i][1] > points[j][1] for j in order[:k])]
+
+
 @pytest.mark.parametrize(
     ("front", "hint"),
     [
@@ -76,6 +83,8 @@ def test_a_wrong_pairing_gets_the_hint_that_helps(paired, hint):
         (lambda points: [max(range(len(points)), key=lambda i: points[i][1])], "most accurate one alone"),
         (lambda points: range(len(points)), "is dominated"),
         (lambda points: [], "is missing"),
+        (in_one_pass, "one of them is missing"),
+        (lambda points: [True] * len(points), "That is a mask"),
         # Strictly better in both: a dearer one that is as accurate stays.
         (lambda p: [i for i, a in enumerate(p) if not any(b[0] < a[0] and b[1] > a[1] for b in p)], "is dominated"),
     ],

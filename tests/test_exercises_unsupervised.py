@@ -63,6 +63,7 @@ def one_factor(p, soft, gamma):
         (least_of(one_factor), "factor of the second class"),
         (lambda soft, gamma: 0.95, "is least at 0.824"),
         (lambda soft, gamma: round(float(least_of(summed)(soft, gamma)), 2), "three digits"),
+        (lambda soft, gamma: max(least_of(summed)(soft, gamma), 0.5), "is least at 0.193"),
         (lambda soft, gamma: unknown, "NameError"),  # noqa: F821
     ],
 )
@@ -148,6 +149,12 @@ def always_the_first(label, random):
     return np.isin(label, classes[classes != 255][: (len(np.unique(label)) + 1) // 2])
 
 
+def the_larger_the_likelier(label, random):
+    classes, areas = np.unique(label[label != 255], return_counts=True)
+    shares = areas / areas.sum()
+    return np.isin(label, random.choice(classes, (len(classes) + 1) // 2, replace=False, p=shares))
+
+
 def pixels_by_lot(label, random):
     return (random.uniform(size=label.shape) < 0.5) & (label != 255)
 
@@ -162,6 +169,7 @@ def pixels_by_lot(label, random):
         (pixels_by_lot, "all pixels belong"),
         (always_the_first, "Is the generator used"),
         (one_too_many_of_even, "⌈4/2⌉ = 2"),
+        (the_larger_the_likelier, "each is to be as likely"),
         (the_first_is_always_there, "every one of them has to be possible"),
         (generator_of_its_own, "draw from the generator that is given"),
     ],

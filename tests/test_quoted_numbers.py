@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from labkit.evaluation.bootstrap import paired_bootstrap
+from labkit.labels import CLASS_NAMES
 from labkit.report.results import load_results
 from labkit.report.standings import recorded_board, standings
 
@@ -182,6 +183,16 @@ def test_what_photographs_show():
     stages = load_results("yan2022.stages", "minicity-camvid", "mini", ROOT / "results")
     ends = {row["name"]: np.mean([one["val/loss"][-1] for one in row["curves"]]) for row in stages["rows"]}
     assert f"stage one ends at {number(ends['Stage 1'])}, that of *continued* at {number(ends[CONTINUED])}" in text
+    thresholds = next(row["curves"] for row in stages["rows"] if row["name"] == "Stage 1")
+    last = {of: np.array([one[f"threshold/{of}"][-1] for one in thresholds]) for of in CLASS_NAMES}
+    assert all((last[of] == 0.8).all() for of in ("traffic sign", "person", "rider"))
+    assert "their thresholds stand at 0.8" in text
+    assert (
+        "vegetation's to about {}, that of poles to {}".format(
+            *(number(last[of].mean()) for of in ("vegetation", "pole"))
+        )
+        in text
+    )
     found = {one.name: one for one in standings(photographs, counts)}
     placed = [one for one in found.values() if one.place and one.name != CONTINUED]
     board_text = prose("10_leaderboard", "photographs-reading")
@@ -207,7 +218,8 @@ def test_what_longer_trainings_on_photographs_show():
         f"*continued* at {last[CONTINUED]}",
         f"from the same start and as long, has {number(100 * adabn)}",
         f"stage two has {number(100 * (rows['Stage 2']['miou'][0] - adabn))} points more",
-        f"from the start's {loss['Source only']} to {loss['Stage 2']}",
+        f"from the start's {loss['Source only']} to {loss['Stage 2']}, "
+        f"where *continued* ends at {loss[CONTINUED]} and stage one at {loss['Stage 1']}",
     ):
         assert quoted in text, quoted
     assert 0.4 < 100 * (rows["Stage 1"]["miou"][0] - adabn) < 0.6 and "half a point is its own" in text

@@ -70,6 +70,8 @@ def check_paired(student: Callable[[Sequence[float], Sequence[float]], tuple[flo
             continue
         if math.isclose(deviation, (a - b).std(), rel_tol=1e-6):
             return hint("Nearly: NumPy divides by n unless it is told otherwise (ddof=1). Few seeds feel that.")
+        if math.isclose(deviation, (a - b).std(ddof=1) / math.sqrt(len(a)), rel_tol=1e-6):
+            return hint("That is the standard error of the mean; the deviation of the differences is asked for.")
         if math.isclose(deviation, math.hypot(a.std(ddof=1), b.std(ddof=1)), rel_tol=1e-6):
             return hint("So it would be for independent trainings. Here each seed has both: first the differences.")
         if math.isclose(deviation, a.std(ddof=1) - b.std(ddof=1), rel_tol=1e-6, abs_tol=1e-9):
@@ -95,10 +97,14 @@ def check_front(student: Callable[[Sequence[tuple[float, float]]], Collection[in
         given = student(list(points))
         if given is None:
             return hint("The function returns nothing yet. Give the indices of the points on the front.")
+        if any(isinstance(one, (bool, np.bool_)) for one in given):
+            return hint("That is a mask. The indices of the points are asked for.")
         given = {int(one) for one in given}
         wanted = {int(name) for name in pareto_front({str(i): point for i, point in enumerate(points)})}
         if given == wanted:
             continue
+        if given < wanted and any(points[i] == points[j] for i in wanted - given for j in given):
+            return hint("Equal points do not dominate each other: both are on the front, and one of them is missing.")
         if given == {max(range(len(points)), key=lambda i: points[i][1])}:
             return hint("That is the most accurate one alone. A cheaper one that nobody beats stays, too.")
         if beaten := sorted(given - wanted):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy.stats import chisquare
 
 from labkit.data.mixing import boundary_weights
 from labkit.evaluation.binary_losses import focal_line
@@ -14,7 +16,8 @@ from labkit.exercises.answer import Answer, checked, hint, right
 from labkit.labels import IGNORE
 from labkit.losses.thresholds import sample_thresholds
 
-MINIMA = ((0.6, 0.0), (0.6, 1.0), (0.6, 2.0), (0.9, 2.0), (0.75, 0.5))
+MINIMA = ((0.6, 0.0), (0.6, 1.0), (0.6, 2.0), (0.9, 2.0), (0.75, 0.5), (0.3, 1.0))
+DRAWS = 300
 
 
 @checked
@@ -122,7 +125,7 @@ def check_weight(student: Callable[[float, int], tuple[float, float]]) -> Answer
 
 @checked
 def check_half(student: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> Answer:
-    """Exercise 9.4: the mask of ⌈n/2⌉ of the classes of a label map, drawn at random; 255 is never chosen."""
+    """Exercise 9.4: the mask of ⌈n/2⌉ of the classes of a label map, each choice as likely; 255 is never chosen."""
     maps = {
         "five": np.array([[0, 0, 8, 255], [2, 10, 13, 255], [2, 10, 0, 13]], dtype=np.uint8),
         "four": np.array([[0, 0, 8, 255], [2, 10, 10, 255]], dtype=np.uint8),
@@ -131,8 +134,8 @@ def check_half(student: Callable[[np.ndarray, np.random.Generator], np.ndarray])
     for name, label in maps.items():
         classes = np.unique(label[label != IGNORE])
         wanted = math.ceil(len(classes) / 2)
-        choices, seen = math.comb(len(classes), wanted), set()
-        for draw in range(200):
+        choices, seen = math.comb(len(classes), wanted), Counter()
+        for draw in range(DRAWS):
             masks = [student(label.copy(), np.random.default_rng([9, draw])) for _ in range(2)]
             if masks[0] is None:
                 return hint(
@@ -155,11 +158,16 @@ def check_half(student: Callable[[np.ndarray, np.random.Generator], np.ndarray])
                 )
             if not np.array_equal(mask, masks[1]):
                 return hint("Two generators with the same seed gave two masks: draw from the generator that is given.")
-            seen.add(chosen)
+            seen[chosen] += 1
         if len(seen) < choices:
             return hint(
-                f"Of a map of {name} classes 200 draws gave {len(seen)} of the {choices} choices: every one of them "
-                "has to be possible. Is the generator used?"
+                f"Of a map of {name} classes {DRAWS} draws gave {len(seen)} of the {choices} choices: every one of "
+                "them has to be possible. Is the generator used?"
+            )
+        if choices > 1 and chisquare(list(seen.values())).pvalue < 1e-6:
+            return hint(
+                f"Of a map of {name} classes one choice came {max(seen.values())} times in {DRAWS} draws, another "
+                f"{min(seen.values())} times: each is to be as likely, however large a class is in the picture."
             )
     return right("Whole classes, so that things keep their outlines. Whether a car floats in the sky nobody asks.")
 
