@@ -200,7 +200,9 @@ def describe_failure(notebook: Path, copy, problem: Exception | None, cell_timeo
     cell = started[-1]
     numbers = {c.get("id"): n for n, c in enumerate(read_notebook(notebook)["cells"], start=1)}
     where = f"cell {numbers[cell.id]} ({cell.id})" if cell.id in numbers else "injected parameters"
-    if isinstance(problem, CellTimeoutError):
+    if isinstance(problem, CellTimeoutError) and "IOPub" in str(problem):
+        what = "CellTimeoutError: the output of the kernel did not arrive; the machine is overloaded (--jobs 1)"
+    elif isinstance(problem, CellTimeoutError):
         what = f"CellTimeoutError: took longer than the limit of {cell_timeout} s (--cell-timeout)"
     elif isinstance(problem, DeadKernelError):
         what = "DeadKernelError: the kernel died (out of memory, or a crash in a library)"

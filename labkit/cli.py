@@ -382,7 +382,7 @@ def train(
         "resumed_from": outcome.resumed_from,
         "miou_target": result["miou_target"],
     }
-    score = f"target mIoU {_percent(result['miou_target'])}"
+    score = f"target mIoU {_percent(result['miou_target'])} ({lab.report_split})"
     if result["miou_target"] is None:
         score = f"not scored: no labelled {lab.report_split} split of the target"
     found = "found, " if outcome.resumed_from is None else ""

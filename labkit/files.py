@@ -57,11 +57,13 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        LabError: missing or damaged, by name.
+        LabError: missing, not readable or damaged, by name.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LabError(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
+    except OSError as error:
+        raise LabError(f"{path}: cannot be read ({error.strerror}); try again, or mend its permissions") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise LabError(f"{path}: not valid JSON ({error}); delete it and run the command again") from None

@@ -95,24 +95,25 @@ class Lab:
         self.profile, self.seed = profile_named(profile), check_seed(seed)
         stages(paper)  # raises
         self.paper = paper
-        self.pair = divided(pair if isinstance(pair, Pair) else pair_named(pair), self.profile, paper)
+        self._whole = pair if isinstance(pair, Pair) else pair_named(pair)
+        self.pair = divided(self._whole, self.profile, paper)
         self.store = RunStore(runs_folder() if runs is None else Path(runs))
         self.data = data_root() if data is None else Path(data)
         self.unlabelled, self.device, self.workers = unlabelled, device, workers
-        self._opened: dict[tuple[str, str, tuple[int, int]], SegmentationDataset] = {}
+        self._opened: dict[tuple[str, str, tuple[int, int], int | None], SegmentationDataset] = {}
 
     def after(self, paper: str) -> Lab:
         """The same lab after another paper's recipes; both keep the same pictures in memory."""
         other = copy.copy(self)
         stages(paper)  # raises
         other.paper = paper
-        other.pair = divided(pair_named(self.pair.name), self.profile, paper)
+        other.pair = divided(self._whole, self.profile, paper)
         return other
 
     def from_source(self, source: str) -> Lab:
         """The same lab with another source, a data set's name or folder; both keep the same pictures in memory."""
         other = copy.copy(self)
-        other.pair = replace(self.pair, source=source)
+        other.pair, other._whole = (replace(pair, source=source) for pair in (self.pair, self._whole))
         return other
 
     def __repr__(self) -> str:
@@ -149,9 +150,11 @@ class Lab:
     def _absent(self) -> list[str]:
         return [name for name in (self.pair.source, self.pair.target, self.unlabelled) if name and not self.has(name)]
 
-    def source(self, split: str = "train", size: tuple[int, int] | None = None) -> SegmentationDataset:
-        """The source domain's pictures, at the source's training size or another."""
-        return self._open(self.pair.source, split, size or self.plan()["source_size"].value)
+    def source(
+        self, split: str = "train", size: tuple[int, int] | None = None, most: int | None = None
+    ) -> SegmentationDataset:
+        """The source domain's pictures, at the source's training size or another; of a large split some, on request."""
+        return self._open(self.pair.source, split, size or self.plan()["source_size"].value, most)
 
     def target(self, split: str | None = None, size: tuple[int, int] | None = None) -> SegmentationDataset:
         """The target domain's pictures; by default of the split that results are reported on."""
@@ -183,24 +186,26 @@ class Lab:
         dataset = self.target(split, size)  # not there at all: let opening it say so
         return dataset if labelled(dataset) else None
 
-    def _open(self, name: str, split: str, size: tuple[int, int]) -> SegmentationDataset:
-        if (name, split, size) not in self._opened:
-            if split not in (*SPLITS, WHOLE):
-                raise UnknownNameError("split", split, SPLITS)
-            counts = self.profile.generated if name in MINICITY else self.profile.on_disk
-            count = counts[SPLITS.index(split)] if counts and split != WHOLE else None
+    def _open(self, name: str, split: str, size: tuple[int, int], most: int | None = None) -> SegmentationDataset:
+        if split not in (*SPLITS, WHOLE):
+            raise UnknownNameError("split", split, SPLITS)
+        counts = self.profile.generated if name in MINICITY else self.profile.on_disk
+        count = counts[SPLITS.index(split)] if counts and split != WHOLE else None
+        count = min(filter(None, (count, most)), default=None)
+        if (name, split, size, count) not in self._opened:
             dataset = open_dataset(name, split, size, count=count, root=self.data)
             needed = len(dataset) * size[0] * size[1] * 4
             keep = not self._workers and needed < MEMORY_LIMIT  # each loader process would keep its own
             # What is memory-mapped is in memory already. A run is named by the innermost reader: one layer at most.
-            self._opened[name, split, size] = InMemory(dataset) if keep and not isinstance(dataset, Cached) else dataset
-        return self._opened[name, split, size]
+            kept = InMemory(dataset) if keep and not isinstance(dataset, Cached) else dataset
+            self._opened[name, split, size, count] = kept
+        return self._opened[name, split, size, count]
 
     @property
     def _workers(self) -> int:
         if self.workers is not None:
             return self.workers
-        if self.pair.source in MINICITY:
+        if {self.pair.source, self.pair.target} & set(MINICITY):  # drawn once, and kept in memory
             return 0
         fields = self.plan()
         return fields["workers"].value if "workers" in fields else self.profile.workers

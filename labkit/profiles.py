@@ -165,11 +165,17 @@ def pair_named(name: str) -> Pair:
 
 
 def pair_of(source: str, target: str) -> Pair:
-    """The known pair of these two data sets, or one made of any two: 2:1 pictures, reported on ``val``."""
+    """The known pair of these two data sets, or one made of any two.
+
+    Shape of the pictures and the split that is reported belong to the target: a known one has them from its pairs,
+    whatever the source is; another has 2:1 pictures, and ``val``.
+    """
     for pair in PAIRS.values():
         if (pair.source, pair.target) == (source, target):
             return pair
-    return Pair(f"{source}-to-{target}", f"{source} → {target}", source, target, 2, "val")
+    known = next((pair for pair in PAIRS.values() if pair.target == target), None)
+    aspect, split = (known.aspect, known.report_split) if known else (2, "val")
+    return Pair(f"{source}-to-{target}", f"{source} → {target}", source, target, aspect, split)
 
 
 def divided(pair: Pair, profile: Profile, paper: str) -> Pair:

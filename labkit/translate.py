@@ -263,17 +263,31 @@ class _Work:
             for extra in (SPLIT_FILE, own.FILE):
                 if (root / extra).is_file():
                     write_atomically(self.out / extra, read_bytes(root / extra))
+            if count is None:
+                self._copy_left_out(datasets, pairs)
             for done, pair in enumerate(chosen, 1):
                 self._copy_pair(reader, root, pair, size)
                 progress(done, len(chosen))
         return Translation(self.out, reader.full_name(self.out), reader.key, len(chosen))
+
+    def _copy_left_out(self, datasets: list[PairedDataset], pairs: list[Pair]) -> None:
+        """Pairs that the reader leaves out, as they are: a split that counts pictures counts these, too."""
+        used = {pair.image for pair in pairs}
+        left_out = [pair for one in datasets for pair in one.list_pairs(one.root, one.split) if pair.image not in used]
+        for file in (file for pair in left_out for file in pair.files.values()):
+            write_atomically(self.out / file.relative_to(datasets[0].root), read_bytes(file))
 
     def _copy_pair(self, reader: type[PairedDataset], root: Path, pair: Pair, size) -> None:
         image = self.out / pair.image.relative_to(root)
         label = pair.label and self.out / pair.label.relative_to(root)
         if image.exists() and (label is None or label.exists()):
             return
-        picture = torch.from_numpy(resize_image(read_image(pair.image), size)).permute(2, 0, 1)[None].float() / 255
+        picture = (
+            torch.from_numpy(resize_image(read_image(pair.image, upright=reader.upright), size))
+            .permute(2, 0, 1)[None]
+            .float()
+            / 255
+        )
         device = next(self.generator.parameters()).device
         pixels = to_uint8(translate_images(self.generator, picture.to(device)))[0].permute(1, 2, 0).cpu().numpy()
         if label is not None:

@@ -190,6 +190,20 @@ class TestFailingNotebook:
         outputs = next(c for c in kept["cells"] if c.get("id") == cell)["outputs"]
         assert [o["output_type"] for o in outputs] == ["error"]
 
+    def test_output_that_did_not_arrive_is_no_cell_over_its_limit(self, tmp_path, monkeypatch):
+        monkeypatch.syspath_prepend(BOOK)
+        import execute
+        import nbformat
+        from nbclient.exceptions import CellTimeoutError
+
+        path = tmp_path / "01_lost.ipynb"
+        nbformat.write(nbformat.from_dict(notebook(("lost", "1"))), path)
+        copy = nbformat.read(path, as_version=4)
+        copy.cells[-1].metadata["papermill"] = {"start_time": "now"}
+        problem = CellTimeoutError("Timeout waiting for IOPub output")
+        said = execute.describe_failure(path, copy, problem, 1200)
+        assert "the machine is overloaded (--jobs 1)" in said and "1200" not in said
+
     def test_nothing_is_published(self, failures):
         root, _, _ = failures
         assert not list(root.glob("build/executed/**/*.ipynb")), "an older success must not stand in"

@@ -573,6 +573,14 @@ def test_score_with_nothing_to_score_is_null_and_not_zero(tmp_path):
     assert "absent" in labkit("score", tmp_path / "said", tmp_path / "truth").stdout
 
 
+def test_score_refuses_numbers_of_another_kind_by_their_files_names(tmp_path):
+    said, truth = tmp_path / "said", tmp_path / "truth"
+    write_png(said / "a_trainIds.png", [[0, 1]])
+    write_png(truth / "a.png", [[0, 1]])
+    assert "a_trainIds.png: its name says that it does not hold ids" in refused("score", said, truth)
+    assert answer("score", said, truth, "--labels", "trainIds")["miou"] == 1
+
+
 def test_score_refuses(tmp_path):
     said, truth = tmp_path / "said", tmp_path / "truth"
     assert "no such folder" in refused("score", said, truth)
@@ -731,9 +739,10 @@ def test_a_damaged_run_hides_no_other(trained, tmp_path):
     for name in ("damaged", "whole"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "description.json").write_bytes((folder_of(trained) / "description.json").read_bytes())
-    (tmp_path / "damaged" / "description.json").write_text("{")
-    damaged, whole = answer("runs", "--runs", tmp_path)["runs"]
-    assert "not valid JSON" in damaged["state"] and whole["state"] == "not begun"
+    for content in (b"{", b"\xff\xfe{"):
+        (tmp_path / "damaged" / "description.json").write_bytes(content)
+        damaged, whole = answer("runs", "--runs", tmp_path)["runs"]
+        assert "not valid JSON" in damaged["state"] and whole["state"] == "not begun"
     assert len(labkit("runs", "--runs", tmp_path).stdout.splitlines()) == 2
 
 

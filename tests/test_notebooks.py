@@ -58,6 +58,12 @@ def test_cell_ids_are_stable_words(notebook):
     assert all(re.fullmatch(r"[a-z][a-z-]+", cell_id) for cell_id in ids), "a tool has renumbered the cells"
 
 
+def test_no_cell_reaches_out_of_its_folder(notebook):
+    """From a wheel, or on Colab, there is no checkout around it."""
+    for cell in code_cells(notebook):
+        assert not re.search(r"[\"']\.\.?/|\bchdir\b|__file__", cell.source), cell.id
+
+
 def test_cells_are_short(notebook):
     for cell in code_cells(notebook):
         assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.id

@@ -108,6 +108,30 @@ def test_without_the_data_a_page_says_how_to_get_it(tmp_path):
     assert report.prediction_figure(lab, {}) is None
 
 
+@pytest.mark.parametrize("known", [PAIRS["minicity-camvid"], PAIRS["minicity"], PAIRS["gta5-cityscapes"]])
+def test_another_source_is_scored_on_the_same_pictures(known):
+    """Shape and split are the target's: a translated source must not move what is compared."""
+    made = pair_of("data/translated", known.target)
+    assert (made.aspect, made.report_split) == (known.aspect, known.report_split)
+    assert pair_of(known.source, known.target) == known
+    assert (pair_of("here", "there").aspect, pair_of("here", "there").report_split) == (2, "val")
+
+
+def test_another_papers_recipe_keeps_another_source():
+    other = Lab("smoke").from_source("minicity-toon").after("yan2022")
+    assert (other.pair.source, other.paper) == ("minicity-toon", "yan2022")
+    own = pair_of("here", "there")
+    assert Lab("smoke", own).after("toldo2020").pair == own
+    papers = Lab("paper", "gta5-cityscapes", paper="loda2025")
+    assert papers.pair.source == "gta5-loda" and papers.after("yan2022").pair.source == "gta5"
+
+
+def test_of_a_large_split_some_pictures_are_opened_once():
+    lab = Lab("smoke")
+    assert len(lab.source("val", most=3)) == 3 and lab.source("val", most=3) is lab.source("val", most=3)
+    assert lab.source("val", most=500) is lab.source("val") and len(lab.source("val")) == 4
+
+
 def test_a_target_without_labelled_splits_trains_unscored(tmp_path):
     make(tmp_path / "source", "game", "gta5", 12, (48, 96))
     make(tmp_path / "target", "real", "cityscapes", 4, (48, 96))

@@ -265,6 +265,38 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     assert checkpoints.load_last(tmp_path)[0] == 30
 
 
+def test_what_cannot_be_read_now_is_not_deleted(tmp_path, monkeypatch):
+    for step in (10, 20):
+        checkpoints.save(tmp_path, step, {"value": step})
+    for name, error, words in (
+        ("read_bytes", OSError(errno.EIO, "Input/output error"), "Input/output error.*try again"),
+        ("load", MemoryError("no memory"), "PyTorch cannot read .*no memory.*nothing was deleted"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                Path if name == "read_bytes" else torch, name, lambda *_, raised=error, **__: raise_(raised)
+            )
+            with pytest.raises(LabError, match=rf"step-00000020\.checkpoint: .*{words}"):
+                checkpoints.load_last(tmp_path)
+        assert checkpoints.steps(tmp_path) == [10, 20]
+    assert checkpoints.load_last(tmp_path)[0] == 20
+
+
+def raise_(error: Exception):
+    raise error
+
+
+def test_a_gpu_that_is_too_small_is_said_in_words(squares, tmp_path, monkeypatch):
+    def full(self, batches):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+
+    monkeypatch.setattr(SourceOnly, "objectives", full)
+    with pytest.raises(
+        LabError, match=r"memory is too small: CUDA out of memory\. Set accumulate=2 or more .*continues"
+    ):
+        train(experiment(squares), RunStore(tmp_path), device="cpu")
+
+
 def test_no_partial_file_under_a_final_name(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_atomically(path, "old")

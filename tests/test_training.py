@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import multiprocessing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from labkit.data.dataset import Sample
+from labkit.data.pairs import BadFileError
 from labkit.errors import LabError, UnknownNameError
 from labkit.methods.supervised import Oracle, SourceOnly
 from labkit.models.output import SegmentationOutput
@@ -138,6 +142,52 @@ def test_workers_change_nothing(squares):
     assert torch.equal(state, torch.get_rng_state()), "the loader touched the global random state"
 
 
+class Damaged:
+    """Wraps a data set whose pictures from the second on cannot be read."""
+
+    def __init__(self, dataset, error: Exception):
+        self.dataset, self.error = dataset, error
+
+    def __getattr__(self, name):
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int):
+        if index:
+            raise self.error
+        return self.dataset[index]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_worker_cannot_read_is_said_in_its_own_words(squares, workers):
+    drawn = batches(Damaged(squares(), BadFileError(Path("train/7.png"), "is empty")), 4, 3, 0, 2, workers=workers)
+    with pytest.raises(BadFileError) as caught:
+        next(drawn)
+    assert str(caught.value) == "train/7.png: is empty"
+    drawn.close()
+
+
+class OfTwoSizes:
+    """Pictures that fit into no batch."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Sample:
+        size = (4, 4 + index)
+        return Sample(np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8), f"picture {index}")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_that_a_worker_cannot_stack_is_said_in_its_own_words(workers):
+    drawn = batches(OfTwoSizes(), 4, 3, 0, 2, workers=workers)
+    with pytest.raises(LabError, match=r"^picture \d does not fit into a batch with picture \d"):
+        next(drawn)
+    drawn.close()
+
+
 # --- the loop ---------------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +216,33 @@ def test_state_continues_to_the_same_bits(squares):
     rest.load_state_dict(state)
     exhaust(rest)
     assert torch.equal(weights(rest), weights(whole))
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), BadFileError(Path("7.png"), "is empty")])
+def test_no_worker_outlives_a_training_that_failed(squares, error):
+    """They ignore SIGTERM, so Python would wait for them for ever at its end, while the traceback holds the loader."""
+    training = trainer(lambda: Damaged(squares(), error), Recipe(steps=6, batch_size=4), workers=1)
+    with pytest.raises(type(error)) as caught:
+        exhaust(training)
+    assert caught.tb is not None and not multiprocessing.active_children()
+
+
+def test_no_worker_outlives_a_training_that_was_left(squares):
+    steps = trainer(squares, workers=1).run()
+    next(steps)
+    assert multiprocessing.active_children()
+    steps.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_state_from_another_kind_of_device_is_computed_as_here(squares):
+    state = exhaust(trainer(squares)).state_dict()
+    (group,) = state["optimizers"]["segmenter"]["param_groups"]
+    assert group["fused"] is False
+    group["fused"] = True  # as a GPU would have written it
+    here = trainer(squares)
+    here.load_state_dict(state)
+    assert here.optimizers["segmenter"].optimizer.param_groups[0]["fused"] is False and group["fused"] is True
 
 
 class Adam64:

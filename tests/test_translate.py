@@ -278,6 +278,18 @@ def test_gta5s_own_split_goes_along(run, tmp_path):
     assert [len(read(tmp_path / "out", split)) for split in ("train", "val", "test")] == [3, 2, 1]
 
 
+def test_pairs_that_are_left_out_keep_their_place_in_the_order(run, tmp_path):
+    """GTA5 without its split.mat holds out every tenth pair, counting those of unequal size."""
+    source = drawn(tmp_path, "game", "gta5", count=23)
+    with Image.open(source / "labels" / "00003.png") as label:
+        label.resize((9, 9), Image.Resampling.NEAREST).save(source / "labels" / "00003.png")
+    done = translate(run, str(source), tmp_path / "out", device="cpu")
+    assert done.pictures == 22
+    for split in ("train", "val"):
+        names = [pair.name for pair in read(source, split).pairs]
+        assert names and [pair.name for pair in read(tmp_path / "out", split).pairs] == names
+
+
 # --- interrupted -----------------------------------------------------------------------------------------------------
 
 SLOWLY = """

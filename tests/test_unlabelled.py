@@ -40,6 +40,22 @@ def photographs(tmp_path):
     return root
 
 
+def test_photographs_stand_as_the_camera_was_held(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90° to the right
+    stored = np.zeros((20, 40, 3), np.uint8)
+    stored[:, :20] = 200  # the left half becomes the upper one
+    Image.fromarray(stored).save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    shown = open_dataset(str(tmp_path))[0].image
+    assert shown.shape == (40, 20, 3) and shown[:18].mean() > 190 > 10 > shown[22:].mean()
+
+
+def test_greys_of_sixteen_bits_are_no_picture(tmp_path):
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "depth.png")
+    with pytest.raises(LabError, match=r"depth\.png: has more than 8 bits a channel .*; save it with 8"):
+        open_dataset(str(tmp_path))[0]
+
+
 def test_any_folder_of_pictures(photographs, caplog):
     data = open_dataset(str(photographs), "train", (20, 30))
     assert "its pictures are used without labels" in caplog.text

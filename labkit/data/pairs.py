@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from labkit.data.dataset import Sample
 from labkit.data.selection import evenly
@@ -133,9 +133,22 @@ def _open(data: bytes, path: Path) -> Image.Image:
     return picture
 
 
-def read_image(path: Path) -> np.ndarray:
-    """A picture as uint8 ``(H, W, 3)`` RGB."""
-    return np.array(_open(read_bytes(path), path).convert("RGB"))
+def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
+    """A picture as uint8 ``(H, W, 3)`` RGB.
+
+    Args:
+        path: of a PNG, a JPEG or another file that Pillow reads.
+        upright: turned as the camera noted in it (EXIF), as viewers show it. Label maps are drawn on stored pixels.
+
+    Raises:
+        BadFileError: missing, damaged, or of more than 8 bits a channel.
+    """
+    picture = _open(read_bytes(path), path)
+    if picture.mode.startswith(("I", "F")):  # Pillow would cut off what does not fit into 8 bits
+        raise BadFileError(path, f"has more than 8 bits a channel (Pillow's mode {picture.mode}); save it with 8")
+    if upright:
+        picture = ImageOps.exif_transpose(picture)
+    return np.array(picture.convert("RGB"))
 
 
 def read_ids_8bit(path: Path) -> np.ndarray:
@@ -244,6 +257,8 @@ class PairedDataset:
     storage: ClassVar[str] = "8-bit"
     layout: ClassVar[str]
     source: ClassVar[str]
+    upright: ClassVar[bool] = False
+    """Whether pictures are turned as their camera noted: see :func:`read_image`."""
     same_files_as: ClassVar[str] = ""
     """The key of the reader of the same files and ids in other splits: a cache of that one serves this one too."""
     unequal_sizes: ClassVar[str] = ""
@@ -363,7 +378,7 @@ class PairedDataset:
 
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
-        image = read_image(pair.image)
+        image = read_image(pair.image, upright=self.upright)
         label = np.full(image.shape[:2], IGNORE, np.uint8) if pair.label is None else self.read_label(pair.label)
         if image.shape[:2] != label.shape:
             raise BadFileError(pair.label, size_reason(label.shape, image.shape[:2]))

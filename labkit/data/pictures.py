@@ -30,6 +30,7 @@ class Pictures(PairedDataset):
     key = "pictures"
     name = "pictures"
     splits = ("train",)
+    upright = True
     ids: ClassVar[dict[int, int]] = {}
     layout = "PNG or JPEG files, in folders as you like"
     source = "any folder of pictures will do"

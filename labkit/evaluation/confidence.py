@@ -88,8 +88,9 @@ def class_confidence(
             passing & labelled,
             passing & wrong,
         )
-        by_class = [torch.bincount(said.flatten(), one.double().flatten(), logits.shape[1]) for one in columns]
-        sums = sums + torch.stack(by_class).cpu()
+        predicted = said.flatten().cpu()  # Apple's GPUs have no float64
+        by_class = [torch.bincount(predicted, one.cpu().double().flatten(), logits.shape[1]) for one in columns]
+        sums = sums + torch.stack(by_class)
     return Confidence(*sums.numpy())
 
 

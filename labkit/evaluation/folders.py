@@ -18,6 +18,9 @@ from labkit.labels import CITYSCAPES_TO_TRAIN, NUM_CLASSES
 ENCODINGS = {"ids": "labelIds", "trainIds": "labelTrainIds"}
 """What the numbers in a PNG are, and how Cityscapes calls such a file."""
 
+_NAMES_OF_OTHERS = {"ids": ("_trainIds", "_labelTrainIds"), "trainIds": ("_labelIds",)}
+"""How the names of files end that hold other numbers."""
+
 _AT_ONCE = 2**21
 """Pixels that are counted at once; OpenCV's counts are float32, and exact up to 2²⁴."""
 
@@ -49,6 +52,11 @@ def score_folders(
         raise UnknownNameError("encoding of labels", encoding, ENCODINGS)
     stored = np.zeros((256, 256), np.int64)
     pairs = match_folders(predictions, labels, encoding)
+    if other := next((said for said, _ in pairs if said.stem.endswith(_NAMES_OF_OTHERS[encoding])), None):
+        raise LabError(
+            f"{other}: its name says that it does not hold {encoding}, as was asked for; both folders have to hold the "
+            "same kind (--labels)"
+        )
     for said, truth in track(pairs):
         stored += _count_stored(*_read_pair(said, truth))
     return Scores(_by_train_id(stored, encoding), len(pairs))

@@ -126,7 +126,7 @@ def write_prediction(
     Raises:
         LabError: the picture cannot be read, or the folder cannot be written.
     """
-    image = read_image(path)
+    image = read_image(path, upright=True)
     written = {}
     for kind, pixels in draw_prediction(image, *predict_image(model, image, size), uncertain).items():
         file = out / f"{path.stem}_{kind}.png"

@@ -41,6 +41,7 @@ from labkit.report.sweep_tables import SWEEPS
 from labkit.report.sweeps import check_sweeps, sweep, train_ahead
 from labkit.report.tables import per_class_table, result_table
 from labkit.report.translations import (
+    LOOKED_AT,
     agreement_by_class,
     cheap_translations,
     drift_figure,
@@ -67,6 +68,7 @@ from labkit.report.unsupervised import (
 )
 
 __all__ = [
+    "LOOKED_AT",
     "SWEEPS",
     "adaptation_costs",
     "additivity",

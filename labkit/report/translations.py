@@ -55,6 +55,9 @@ AS_IT_IS, BEST_MAP, HISTOGRAM = "source as it is", "one map, all channels", "his
 
 METHODS = {"cyclegan": "CycleGAN, translation alone", "udamobile": "toldo2020, all of it"}
 
+LOOKED_AT = 500
+"""Pictures of the source that versions are made of: each version is kept in memory, and GTA5 holds out 6,382."""
+
 BETAS = (0.01, 0.09)
 """The smallest and the largest β that FDA tries."""
 
@@ -70,9 +73,9 @@ def cheap_translations(lab: Lab, split: str = "val") -> dict[str, SegmentationDa
 
     Args:
         lab: whose domains.
-        split: of the source.
+        split: of the source; at most :data:`LOOKED_AT` of its pictures.
     """
-    source, references = lab.source(split, lab.size), lab.unlabelled_target()  # in one shape, to be compared
+    source, references = lab.source(split, lab.size, LOOKED_AT), lab.unlabelled_target()  # in one shape, to be compared
     own, other = colour_moments(lab.source()), colour_moments(references)
     changes = {}
     for title, fit in (("one map, each channel", fit_channels), (BEST_MAP, fit_covariance)):

@@ -20,6 +20,11 @@ from labkit.files import write_atomically
 
 log = logging.getLogger(__name__)
 
+
+class DamagedCheckpoint(LabError):
+    """What a file holds is not what was written."""
+
+
 MAGIC = b"labkit-checkpoint-1\n"
 KEPT = 2
 
@@ -55,27 +60,35 @@ def load(path: Path) -> dict[str, Any]:
     """Read one checkpoint onto the CPU.
 
     Raises:
-        LabError: the file is missing, cut short or altered.
+        DamagedCheckpoint: the file was cut short or altered.
+        LabError: it is missing, cannot be read now, or not by this version of PyTorch.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise LabError(f"{path}: cannot be read ({error.strerror})") from None
+        raise LabError(f"{path}: cannot be read ({error.strerror}); nothing was deleted: try again") from None
     digest, payload = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
     if not data.startswith(MAGIC) or hashlib.sha256(payload).digest() != digest:
-        raise LabError(f"{path}: damaged checkpoint (its checksum does not match its content)")
+        raise DamagedCheckpoint(f"{path}: damaged checkpoint (its checksum does not match its content)")
     try:
         return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:
-        raise LabError(f"{path}: a checkpoint that this version of PyTorch cannot read ({error})") from None
+        raise LabError(
+            f"{path}: a checkpoint that this version of PyTorch cannot read ({error}); nothing was deleted: use the "
+            "version that wrote it, or remove it to go on from the one before"
+        ) from None
 
 
 def load_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """The newest whole checkpoint and its step, or None; damaged ones are deleted with a warning."""
+    """The newest whole checkpoint and its step, or None; damaged ones are deleted with a warning.
+
+    Raises:
+        LabError: the newest one that is whole cannot be read. It is worth more than a new beginning: it stays.
+    """
     for step in reversed(steps(folder)):
         try:
             return step, load(path_of(folder, step))
-        except LabError as error:
+        except DamagedCheckpoint as error:
             log.warning("%s; falling back to the one before", error)
             path_of(folder, step).unlink(missing_ok=True)
     return None

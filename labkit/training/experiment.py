@@ -8,6 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,8 +200,8 @@ def train(
 
     Raises:
         TrainingInterrupted: on SIGINT or SIGTERM, after the state was saved.
-        LabError: a non-finite loss, a full disk, a device that is not there; weights for networks that the method is
-            not given, or none for those that it is.
+        LabError: a non-finite loss, a full disk, a device that is not there or whose memory is too small; weights for
+            networks that the method is not given, or none for those that it is.
     """
     _check_given(experiment)
     check_device(experiment.recipe.precision, device)  # before there is a folder
@@ -263,11 +264,9 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
             run.keep_best(bests)
 
     steps = experiment.recipe.steps
-    every_step = trainer.run()
-    if fabric.is_global_zero:
-        every_step = track(every_step, steps, run.name, done=resumed_from)
-    with stop_on_signals() as stop:
-        for step in every_step:
+    with closing(trainer.run()) as every_step, _full_memory_in_words(), stop_on_signals() as stop:
+        shown = track(every_step, steps, run.name, done=resumed_from) if fabric.is_global_zero else every_step
+        for step in shown:
             row = trainer.metrics[-1] if trainer.metrics else {}
             if row.get("step") == step and row.get(VALIDATION_MIOU, -1.0) > best["miou"]:
                 best = {"step": step, "miou": row[VALIDATION_MIOU]}
@@ -286,6 +285,19 @@ def _train(experiment: Experiment, run: Run, fabric: Fabric, workers: int, check
             raise TrainingInterrupted(f"{run.folder} is finished; stopped after it.", stop.signal)
     fabric.barrier()
     return Outcome(run, resumed_from)
+
+
+@contextmanager
+def _full_memory_in_words() -> Iterator[None]:
+    """Say what to do where a GPU's memory is too small."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise LabError(
+            f"the GPU's memory is too small: {str(error).partition('. ')[0]}. Set accumulate=2 or more (the same "
+            "batch in parts), a smaller batch_size or precision=16-mixed, each another run; or end what else holds "
+            "memory (nvidia-smi), and the same request continues"
+        ) from error
 
 
 def _validator(experiment: Experiment, fabric: Fabric):

@@ -5,8 +5,9 @@ Device, precision and processes are Lightning Fabric's affair; everything else o
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from labkit.training.method import SEGMENTER, SOURCE, TARGET, Batch, Method, Obj
 from labkit.training.random_states import random_states, set_random_states
 from labkit.training.recipe import Recipe
 from labkit.training.schedule import constant, poly, set_learning_rate
-from labkit.training.streams import batches, derived_seed
+from labkit.training.streams import Batches, batches, derived_seed
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # slow to import, and not needed before a training starts
@@ -162,7 +163,7 @@ class Trainer:
         for name, net in self.networks.items():
             bare(net).load_state_dict(state["networks"][name])
         for name, opt in self.optimizers.items():
-            opt.optimizer.load_state_dict(state["optimizers"][name])
+            opt.optimizer.load_state_dict(_as_here(state["optimizers"][name], opt.optimizer))
         if state["precision"]:  # a run that was begun without loss scaling has none
             self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.method.load_state_dict(state["method"])
@@ -170,21 +171,27 @@ class Trainer:
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
-    def run(self):
-        """Train to the last step; yields the number of steps done after each, so that the caller may save or stop."""
-        streams = self._open_streams()
-        while self.step < self.recipe.steps:
-            self._train_step(streams)
-            self.step += 1
-            last = self.step == self.recipe.steps
-            if self.step % LOG_EVERY == 0 or last:
-                self._write_metrics()
-            every = self.recipe.evaluate_every
-            if self.evaluate and every and (self.step % every == 0 or last):
-                self._evaluate()
-            yield self.step
+    def run(self) -> Generator[int]:
+        """Train to the last step; yields the number of steps done after each, so that the caller may save or stop.
 
-    def _open_streams(self) -> dict:
+        Who stops before the last one closes the generator: that ends the loaders' processes.
+        """
+        with contextlib.ExitStack() as opened:
+            streams = self._open_streams()
+            for stream in streams.values():
+                opened.callback(stream.close)
+            while self.step < self.recipe.steps:
+                self._train_step(streams)
+                self.step += 1
+                last = self.step == self.recipe.steps
+                if self.step % LOG_EVERY == 0 or last:
+                    self._write_metrics()
+                every = self.recipe.evaluate_every
+                if self.evaluate and every and (self.step % every == 0 or last):
+                    self._evaluate()
+                yield self.step
+
+    def _open_streams(self) -> dict[str, Batches]:
         recipe, fabric = self.recipe, self.fabric
         return {
             stream: batches(
@@ -201,7 +208,7 @@ class Trainer:
             for stream, dataset in self.datasets.items()
         }
 
-    def _train_step(self, streams: dict) -> None:
+    def _train_step(self, streams: dict[str, Batches]) -> None:
         recipe = self.recipe
         self.method.begin_step(self.step, recipe.steps)
         factors = self._factors()
@@ -246,7 +253,7 @@ class Trainer:
             )
         return [p for group in self.optimizers[optimizer].optimizer.param_groups for p in group["params"]]
 
-    def _next_batch(self, stream: str, iterator, micro: int) -> Batch:
+    def _next_batch(self, stream: str, iterator: Batches, micro: int) -> Batch:
         """The next pictures of a stream: uint8 to the device, augmented and normalised there."""
         images, labels, names = next(iterator)
         device = self.fabric.device
@@ -312,6 +319,12 @@ class Trainer:
 def _augmentation(recipe: Recipe, stream: str) -> Augmentation:
     crop = recipe.source_crop if stream == SOURCE and recipe.source_crop else recipe.crop
     return Augmentation(flip=recipe.flip, jitter=recipe.jitter, blur=recipe.blur, scale=recipe.scale, crop=crop)
+
+
+def _as_here(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimiser's state, to be computed as on this device: a run may have been begun on another kind."""
+    groups = zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    return saved | {"param_groups": [there | {k: here[k] for k in here.keys() & {"fused"}} for there, here in groups]}
 
 
 def _factor(recipe: Recipe, step: int) -> float:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from labkit.data.dataset import SegmentationDataset
-from labkit.data.transforms import to_batch
+from labkit.data.dataset import Sample, SegmentationDataset
+from labkit.data.transforms import PixelBatch, to_batch
+from labkit.errors import LabError
 
 
 def derived_seed(*parts: object) -> int:
@@ -52,6 +54,48 @@ class BatchIndices(Sampler[list[int]]):
         return int(self._orders[epoch][place])
 
 
+class Batches(Iterator[PixelBatch]):
+    """The batches of a loader, one after the other: uint8 images ``(N, 3, H, W)``, uint8 labels ``(N, H, W)``, names.
+
+    Raises:
+        LabError: of the data set, in its own words also where a worker met it.
+    """
+
+    def __init__(self, loader: DataLoader):
+        self._loaded = iter(loader)
+
+    def __next__(self) -> PixelBatch:
+        batch = next(self._loaded)
+        if isinstance(batch, LabError):
+            raise batch
+        return batch
+
+    def close(self) -> None:
+        """End the workers. They ignore the signal with which Python would end them, and it would wait for ever."""
+        if isinstance(self._loaded, _MultiProcessingDataLoaderIter):
+            self._loaded._shutdown_workers()
+
+
+class _Answering:
+    """A data set whose errors are its answers: what a worker raises arrives as the text of a traceback."""
+
+    def __init__(self, dataset: SegmentationDataset):
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> Sample | LabError:
+        try:
+            return self.dataset[index]
+        except LabError as error:
+            return error
+
+
+def _batch_or_error(samples: Sequence[Sample | LabError]) -> PixelBatch | LabError:
+    try:
+        return next((one for one in samples if isinstance(one, LabError)), None) or to_batch(samples)
+    except LabError as error:
+        return error
+
+
 def batches(
     dataset: SegmentationDataset,
     batch_size: int,
@@ -63,23 +107,23 @@ def batches(
     pin_memory: bool = False,
     rank: int = 0,
     world: int = 1,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]]:
-    """Iterate over uint8 images ``(N, 3, H, W)``, uint8 labels ``(N, H, W)`` and names.
+) -> Batches:
+    """Iterate over batches of a data set's pictures.
 
     From batch ``first`` to ``last − 1``. ``batch_size`` counts the pictures of all ``world`` devices; each gets its
-    share. Asking for the iterator starts the workers.
+    share. Asking for the iterator starts the workers; who asks closes it.
     """
     loader = DataLoader(
-        dataset,
+        _Answering(dataset),
         batch_sampler=BatchIndices(len(dataset), batch_size, seed, first, last, rank, world),
         num_workers=workers,
-        collate_fn=to_batch,
+        collate_fn=_batch_or_error,
         pin_memory=pin_memory,
         worker_init_fn=_ignore_signals,
         # The loader draws a seed for its workers: from here, so that the global random state is left alone.
         generator=torch.Generator().manual_seed(derived_seed("workers", seed)),
     )
-    return iter(loader)
+    return Batches(loader)
 
 
 def _ignore_signals(_worker: int) -> None:
