@@ -43,15 +43,16 @@ $(STAMP): pyproject.toml constraints.txt
 book: setup  ## execute the notebooks that need it and build the HTML
 	@$(BIN)/python book/build.py --profile '$(PROFILE)' --pair '$(PAIR)' $(ARGS)
 
-# Fast things first: the files about the book come last. Each file runs in one process, as many at once as there are
-# cores, since the unit tests compute on one thread; more than four would only fill the memory.
+# Each file runs in one process, as many at once as there are cores, since the unit tests compute on one thread; more
+# than four would only fill the memory. The files about the book take longest: they begin in the middle, so that others
+# run beside them to the end.
 BOOK_TESTS := tests/test_book_build.py tests/test_book_pages.py
+TESTS := $(filter-out $(BOOK_TESTS),$(sort $(wildcard tests/test_[a-m]*.py))) $(BOOK_TESTS) $(sort $(wildcard tests/test_[n-z]*.py))
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: setup  ## lint, unit tests, notebooks in smoke, the book with -W, every page in Chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q $(IN_PARALLEL) \
-	  $$(find tests -name 'test_*.py' $(foreach f,$(BOOK_TESTS),! -path $(f)) | sort) $(BOOK_TESTS)
+	$(BIN)/python -m pytest -q $(IN_PARALLEL) $(TESTS)
 
 # A notebook runs in its own folder; data and the trainings of the book lie in the project's.
 lab: setup  ## open the notebooks in JupyterLab

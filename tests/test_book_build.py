@@ -388,6 +388,12 @@ def test_make_help_lists_every_target():
     assert {"setup", "book", "test", "lab", "bench", "clean"} <= phony
 
 
+def test_make_test_runs_every_test_file_once():
+    said = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    named = re.findall(r"tests/test_\w+\.py", said)
+    assert sorted(named) == sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**/test_*.py"))
+
+
 def test_tools_are_parsable_by_the_oldest_python():
     for path in [*BOOK.glob("*.py"), *(BOOK / "_ext").glob("*.py")]:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 11))
