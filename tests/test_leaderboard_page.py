@@ -343,8 +343,8 @@ def test_both_sources_stand_side_by_side(folder):
     found = report.sources_table(folder=folder)
     record, _ = a_board("minicity-toon", draw=1)
     toon = {one.name: one for one in standings(record, {}, "last16")}
-    assert found.table.loc[FOCAL, "place, toon"] == str(toon[FOCAL].place)
-    assert found.table.loc[FOCAL, "mIoU %, toon"].startswith(f"{100 * toon[FOCAL].scores.mean():.1f} ±")
+    shown = found.table.loc[FOCAL, "mIoU %, toon (place)"]
+    assert shown.startswith(f"{100 * toon[FOCAL].scores.mean():.1f} ±") and shown.endswith(f" ({toon[FOCAL].place})")
     assert "rank correlation" in found.note
     same = json.loads((folder / "yan2022.leaderboard.minicity.mini.json").read_text())
     put(folder, {**same, "pair": "minicity-toon"}, a_board()[1])

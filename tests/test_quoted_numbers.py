@@ -139,7 +139,7 @@ def test_what_the_stages_show(board, scores):
         f"stage one {spread(stage_one)}, stage two {spread(scores[CIM])}",
         f"stage two adds {spread(scores[CIM] - stage_one)}",
         f"has {spread(adabn)} on the board",
-        f"{number((scores[CIM] - adabn).mean())} points that one seed of three does not have",
+        f"by {number((scores[CIM] - adabn).mean())} points on average, but with one seed of three it is only level",
     ):
         assert quoted in text, quoted
     assert ((scores[CIM] - adabn) < 0).sum() == 1

@@ -205,8 +205,7 @@ def sources_table(profile: str = "mini", folder: Path = RESULTS) -> Noted | Word
     columns = {}
     for title, (record, counts) in boards.items():
         found = standings(record, counts, "last16")
-        columns[f"place, {title}"] = {one.name: "–" if one.place is None else str(one.place) for one in found}
-        columns[f"mIoU %, {title}"] = {one.name: spread_text(100 * one.scores) for one in found}
+        columns[f"mIoU %, {title} (place)"] = {one.name: _with_place(one) for one in found}
         columns[f"gain, {title}"] = {one.name: spread_text(one.gains, "+") for one in found if one.name != CONTINUED}
     first = next(iter(columns.values()))
     names = dict.fromkeys([*first, *(name for column in columns.values() for name in column)])
@@ -215,6 +214,10 @@ def sources_table(profile: str = "mini", folder: Path = RESULTS) -> Noted | Word
     words += [f"The rank correlation of both orders is {_correlation(boards):.2f}"] if len(boards) > 1 else []
     about_each = " ".join(board_origin(record) for record, _ in boards.values())
     return Noted(table.rename_axis("to MiniCity real"), f"{'. '.join(words)}. {about_each}")
+
+
+def _with_place(one: Standing) -> str:
+    return f"{spread_text(100 * one.scores)} ({'–' if one.place is None else one.place})"
 
 
 def sources_figure(profile: str = "mini", folder: Path = RESULTS):
