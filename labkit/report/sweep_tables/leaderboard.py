@@ -22,7 +22,7 @@ def _contender(name: str, method: str, experiment: str, **changes: Any) -> Row:
         changes,
         stage="stage-one",
         keeps=("batch_size",),
-        elsewhere=GENTLE | ({} if "lambda_u" in changes else weight_of(method)),
+        elsewhere=GENTLE | weight_of(method, changes),
         start=_BOARD_START,
     )
 

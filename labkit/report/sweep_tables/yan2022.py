@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from labkit.report.sweep_tables.rows import GTA5, SYNTHIA, Row, Sweep
 from labkit.report.sweep_tables.toldo2020 import SMALL_NETWORKS
@@ -39,9 +40,9 @@ loss's over. As untested in longer profiles as :data:`GENTLE`.
 """
 
 
-def weight_of(method: str) -> dict[str, float]:
-    """What of :data:`BEST_WEIGHTS` belongs to a method, as changes to a recipe."""
-    return {"lambda_u": BEST_WEIGHTS[method]} if method in BEST_WEIGHTS else {}
+def weight_of(method: str, changes: Mapping[str, Any]) -> dict[str, float]:
+    """What of :data:`BEST_WEIGHTS` belongs to a method, as changes to a recipe that lacks a λ of its own."""
+    return {"lambda_u": BEST_WEIGHTS[method]} if method in BEST_WEIGHTS and "lambda_u" not in changes else {}
 
 
 def _translated(name: str, method: str, experiment: str, section: str = "", model: str = "bisenet", **changes) -> Row:
@@ -54,7 +55,7 @@ def _translated(name: str, method: str, experiment: str, section: str = "", mode
         changes,
         section if changes else "",
         keeps=("batch_size",),
-        elsewhere=GENTLE | ({} if "lambda_u" in changes else weight_of(method)),
+        elsewhere=GENTLE | weight_of(method, changes),
         start=_baseline(model),
         translator=TRANSLATOR if model == "bisenet" else None,
     )
